@@ -1,0 +1,485 @@
+"""Configuration: one list of fields, one function, one frozen value.
+
+A value comes from the first of: a command-line flag, the environment (`FLUXLIT_<NAME>`),
+`settings.FLUXLIT["<NAME>"]`, the field's default. No other module reads the environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.apps import apps as django_apps
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from fluxlit_django.exceptions import ConfigError
+
+FLAGS_VARIABLE = "FLUXLIT_FLAGS"
+"""Environment variable in which `fluxlit_run` hands its flags to its children, as a JSON object."""
+
+PAGES_MODULE = "streamlit_pages"
+"""The module looked for in every installed app, as `admin` is by Django's admin."""
+
+DEFAULT_APP = "default"
+MIB = 1 << 20
+
+_APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_MOUNT_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+_ENVIRONMENT_ONLY = {"FLAGS", "DEMO_PASSWORD", "CONTROL_FD", "LISTEN_FD"}
+_MISSING: Any = object()
+
+
+# Parsers: each takes what a source holds and returns the field's type, or raises ValueError with the remedy.
+
+
+def parse_bool(raw: Any) -> bool:
+    """A truth value: a bool, or one of the words 1/0, true/false, yes/no, on/off."""
+    if isinstance(raw, bool):
+        return raw
+    word = str(raw).strip().lower()
+    if word in environ.Env.BOOLEAN_TRUE_STRINGS:
+        return True
+    if word in {"false", "off", "n", "no", "0", ""}:
+        return False
+    msg = "use true or false"
+    raise ValueError(msg)
+
+
+def parse_list(raw: Any) -> tuple[str, ...]:
+    """A list of strings: a JSON array, a comma-separated string, or a Python list."""
+    if isinstance(raw, str):
+        text = raw.strip()
+        if text.startswith("["):
+            try:
+                raw = json.loads(text)
+            except ValueError:
+                msg = 'use a JSON array such as ["a", "b"], or a comma-separated list such as a,b'
+                raise ValueError(msg) from None
+        else:
+            raw = text.split(",")
+    if not isinstance(raw, (list, tuple)) or not all(isinstance(item, str) for item in raw):
+        msg = "use a list of strings"
+        raise ValueError(msg)
+    return tuple(item.strip() for item in raw if item.strip())
+
+
+def parse_text(raw: Any) -> str:
+    """A string, without the white space around it."""
+    return str(raw).strip()
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    """A parser that accepts just these words."""
+
+    def parse(raw: Any) -> str:
+        word = parse_text(raw)
+        if word not in words:
+            msg = f"use {', '.join(words[:-1])} or {words[-1]}"
+            raise ValueError(msg)
+        return word
+
+    return parse
+
+
+def whole_number(low: int, high: int) -> Callable[[Any], int]:
+    """A parser for whole numbers between two bounds, both included."""
+
+    def parse(raw: Any) -> int:
+        try:
+            number = int(str(raw).strip())
+        except ValueError:
+            number = low - 1
+        if isinstance(raw, bool) or not low <= number <= high:
+            msg = f"use a whole number from {low} to {high}"
+            raise ValueError(msg)
+        return number
+
+    return parse
+
+
+def seconds(low: float, high: float = 86_400.0) -> Callable[[Any], float]:
+    """A parser for a duration between two bounds, both included."""
+
+    def parse(raw: Any) -> float:
+        try:
+            number = float(str(raw).strip())
+        except ValueError:
+            number = -1.0
+        if isinstance(raw, bool) or not low <= number <= high:
+            msg = f"use a number of seconds from {low:g} to {high:g}"
+            raise ValueError(msg)
+        return number
+
+    return parse
+
+
+def parse_mount(raw: Any) -> str:
+    """A URL path prefix without a slash at its end: "" for the root, or "/explore"."""
+    path = parse_text(raw).strip("/")
+    if not path:
+        return ""
+    if not all(_MOUNT_SEGMENT.fullmatch(part) and part not in {".", ".."} for part in path.split("/")):
+        msg = "use a path such as / or /explore, of letters, digits and . _ ~ -"
+        raise ValueError(msg)
+    return f"/{path}"
+
+
+def parse_api_mount(raw: Any) -> str:
+    """A mount that is not the root."""
+    mount = parse_mount(raw)
+    if not mount:
+        msg = "use a path other than /, for example /api"
+        raise ValueError(msg)
+    return mount
+
+
+def parse_url(raw: Any) -> str:
+    """An absolute http or https URL, or "" for none; without a slash at its end."""
+    url = parse_text(raw).rstrip("/")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        msg = "use an absolute URL such as http://127.0.0.1:8501"
+        raise ValueError(msg)
+    return url
+
+
+def parse_script(raw: Any) -> str:
+    """The absolute path of a Python file, relative ones taken from the working directory; "" for none."""
+    path = parse_text(raw)
+    if not path:
+        return ""
+    if not path.endswith(".py"):
+        msg = "use the path of a Python file, ending in .py"
+        raise ValueError(msg)
+    return str(Path(path).expanduser().absolute())
+
+
+def parse_target(raw: Any) -> str:
+    """A FluxLit instance as `package.module:attribute`; "" for none."""
+    target = parse_text(raw)
+    module, colon, attribute = target.partition(":")
+    if target and not (colon and module and attribute.isidentifier()):
+        msg = "use package.module:attribute, for example shop.pages:app"
+        raise ValueError(msg)
+    return target
+
+
+def parse_access(raw: Any) -> str:
+    """An access rule."""
+    return one_of("public", "login")(raw)
+
+
+def parse_header_names(raw: Any) -> tuple[str, ...]:
+    """Header names, in lower case, without repeats."""
+    names = tuple(dict.fromkeys(name.lower() for name in parse_list(raw)))
+    wrong = [name for name in names if not _HEADER_NAME.fullmatch(name)]
+    if wrong or len(names) > 32:
+        msg = f"use at most 32 header names of letters, digits and - (not {', '.join(wrong) or len(names)})"
+        raise ValueError(msg)
+    return names
+
+
+def setting(
+    default: Any,
+    parse: Callable[[Any], Any],
+    help: str,
+    *,
+    unit: str = "",
+    flag: str = "",
+    secret: bool = False,
+) -> Any:
+    """Declare a field of `Config`.
+
+    Everything shown of a setting (documentation, flags, checks, admin) is derived from this.
+    """
+    metadata = {"parse": parse, "help": help, "unit": unit, "flag": flag, "secret": secret}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class AppConfig:
+    """One mounted Streamlit application."""
+
+    name: str
+    mount: str
+    """"" for the root, else a path such as `/explore`."""
+    script: str = ""
+    """Absolute path of an unmodified script; "" when the app is made of pages."""
+    target: str = ""
+    """`module:attribute` of the FluxLit instance to run; "" for the default `site`."""
+    access: str = "login"
+    sidecars: int = 1
+    upstream: str = ""
+    """URL of a Streamlit that somebody else runs; "" when the supervisor runs it."""
+
+    @property
+    def url_path(self) -> str:
+        """The app's path as shown to people, always ending in a slash."""
+        return f"{self.mount}/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The effective configuration. Read it with `get_config()`."""
+
+    title: str = setting("FluxLit", parse_text, "Title of the default app's pages.")
+    script: str = setting("", parse_script, "Unmodified Streamlit script to run as the default app.")
+    app: str = setting("", parse_target, "FluxLit instance to run as the default app, as module:attribute.")
+    mount: str = setting("", parse_mount, "Path under which the default app is served.")
+    access: str = setting("login", parse_access, "Who may open the default app: public or login.")
+
+    gateway_host: str = setting("127.0.0.1", parse_text, "Address to listen on.", flag="--host")
+    gateway_port: int = setting(8000, whole_number(0, 65535), "Port to listen on.", flag="--port")
+    workers: int = setting(1, whole_number(1, 64), "Gateway worker processes.", flag="--workers")
+    streamlit_workers: int = setting(
+        1, whole_number(1, 64), "Sidecars of the default app.", flag="--streamlit-workers"
+    )
+    server: str = setting(
+        "uvicorn", one_of("uvicorn", "daphne"), "ASGI server of the gateway.", flag="--server"
+    )
+    reload: bool = setting(
+        False, parse_bool, "Restart what imports a changed file; for development.", flag="--reload"
+    )
+    log_level: str = setting(
+        "info", one_of("debug", "info", "warning", "error"), "Least level that is logged.", flag="--log-level"
+    )
+
+    root_path: str = setting("", parse_mount, "Public path prefix added by a proxy in front.")
+    api_mount_path: str = setting("/api", parse_api_mount, "Path of the project's API and of the probes.")
+    internal_api_base: str = setting(
+        "", parse_url, "URL by which pages call the API; derived from host and port when empty."
+    )
+    streamlit_upstream: str = setting(
+        "", parse_url, "URL of a Streamlit that somebody else runs as the default app."
+    )
+    runtime_dir: str = setting("", parse_text, "Directory of the sidecars' sockets; a new private one when empty.")
+
+    streamlit_start_timeout_s: float = setting(
+        60.0, seconds(1), "Longest time a sidecar may take until it serves.", unit="seconds"
+    )
+    graceful_shutdown_timeout_s: float = setting(
+        10.0, seconds(0, 3600), "Time that running reruns and transfers get at a stop.", unit="seconds"
+    )
+    gateway_upstream_connect_timeout_s: float = setting(
+        10.0, seconds(0.1), "Longest time to connect to a sidecar.", unit="seconds"
+    )
+    gateway_upstream_read_timeout_s: float = setting(
+        120.0, seconds(0.1), "Longest silence of a sidecar during a response.", unit="seconds"
+    )
+    gateway_ws_open_timeout_s: float = setting(
+        30.0, seconds(0.1), "Longest time to open a sidecar's WebSocket.", unit="seconds"
+    )
+    gateway_ws_ping_interval_s: float = setting(
+        20.0, seconds(1), "Time between pings on both WebSocket hops.", unit="seconds"
+    )
+    gateway_ws_max_message_bytes: int = setting(
+        32 * MIB, whole_number(1024, 1 << 31), "Largest WebSocket message from a browser.", unit="bytes"
+    )
+    gateway_max_proxy_request_body_bytes: int = setting(
+        256 * MIB, whole_number(0, 1 << 40), "Largest request body for a sidecar; 0 for no limit.", unit="bytes"
+    )
+    gateway_forward_client_headers_to_streamlit: tuple[str, ...] = setting(
+        (), parse_header_names, "Further request headers that reach a sidecar."
+    )
+    gateway_forward_cookies_to_streamlit: tuple[str, ...] = setting(
+        (), parse_list, "Further cookies that reach a sidecar, besides Streamlit's own."
+    )
+
+    apps: tuple[AppConfig, ...] = ()
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
+    """Where each field's value came from: `flag`, `environment`, `settings` or `default`."""
+
+    def get_app(self, name: str) -> AppConfig:
+        """The app of this name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for app in self.apps:
+            if app.name == name:
+                return app
+        msg = f"There is no Streamlit app named {name!r}; known are: {', '.join(a.name for a in self.apps)}."
+        raise ConfigError(msg)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the configuration, with a stable id: `fluxlit.E…` for errors, `fluxlit.W…` for warnings."""
+
+    id: str
+    message: str
+    hint: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether nothing can run with this configuration."""
+        return self.id.startswith("fluxlit.E")
+
+
+def setting_fields() -> Iterator[dataclasses.Field[Any]]:
+    """The fields of `Config` that a user can set."""
+    return (field for field in dataclasses.fields(Config) if "parse" in field.metadata)
+
+
+@functools.cache
+def get_config() -> Config:
+    """The effective configuration of this process.
+
+    Raises:
+        ConfigError: a value cannot be used; the message names each one and its remedy.
+    """
+    config, problems = load_config()
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        raise ConfigError("\n".join(f"{error.message} {error.hint}".strip() for error in errors))
+    return config
+
+
+def load_config() -> tuple[Config, list[Problem]]:
+    """Read all sources; a value that cannot be used is reported and replaced by its default."""
+    problems: list[Problem] = []
+    user_settings = getattr(settings, "FLUXLIT", {})
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for field in setting_fields():
+        raw, source = _lookup(field.name, user_settings)
+        sources[field.name] = source
+        values[field.name] = field.default
+        if raw is not _MISSING:
+            try:
+                values[field.name] = field.metadata["parse"](raw)
+            except ValueError as exc:
+                problems.append(_bad_value(_shown_name(field.name, source), raw, str(exc), field))
+    problems += _unknown_names(user_settings)
+    config = Config(**values, sources=sources)
+    apps = tuple(_apps(config, user_settings.get("APPS", {}), problems))
+    return dataclasses.replace(config, apps=apps), problems
+
+
+def _lookup(name: str, user_settings: Mapping[str, Any]) -> tuple[Any, str]:
+    flags = json.loads(os.environ.get(FLAGS_VARIABLE, "{}"))
+    if name in flags:
+        return flags[name], "flag"
+    if f"FLUXLIT_{name.upper()}" in os.environ:
+        return os.environ[f"FLUXLIT_{name.upper()}"], "environment"
+    if name.upper() in user_settings:
+        return user_settings[name.upper()], "settings"
+    return _MISSING, "default"
+
+
+def _shown_name(name: str, source: str) -> str:
+    return f'FLUXLIT["{name.upper()}"]' if source == "settings" else f"FLUXLIT_{name.upper()}"
+
+
+def _bad_value(name: str, raw: Any, remedy: str, field: dataclasses.Field[Any]) -> Problem:
+    shown = "a value that is kept secret" if field.metadata["secret"] else repr(raw)
+    return Problem("fluxlit.E001", f"{name} is {shown}: {remedy}.")
+
+
+def _unknown_names(user_settings: Mapping[str, Any]) -> Iterator[Problem]:
+    known = {field.name.upper() for field in setting_fields()}
+    for key in user_settings:
+        if key not in known | {"APPS"}:
+            yield Problem("fluxlit.E002", f'FLUXLIT["{key}"] is not a setting.', _nearest(key, known))
+    for variable in os.environ:
+        key = variable.removeprefix("FLUXLIT_")
+        if key != variable and key not in known | _ENVIRONMENT_ONLY:
+            yield Problem("fluxlit.W001", f"{variable} is in the environment and is not a setting.", _nearest(key, known))
+
+
+def _nearest(key: str, known: set[str]) -> str:
+    matches = difflib.get_close_matches(key, known, n=1)
+    return f"Did you mean {matches[0]}?" if matches else "Remove it."
+
+
+_APP_KEYS = {"SCRIPT", "APP", "MOUNT", "ACCESS", "STREAMLIT_WORKERS", "STREAMLIT_UPSTREAM"}
+
+
+def _apps(config: Config, raw_apps: Any, problems: list[Problem]) -> Iterator[AppConfig]:
+    if not isinstance(raw_apps, Mapping):
+        problems.append(Problem("fluxlit.E003", 'FLUXLIT["APPS"] is not a dict.', "Use {name: {…}, …}."))
+        raw_apps = {}
+    mounts: dict[str, str] = {}
+    if _has_default_app(config, raw_apps):
+        mounts[config.mount] = DEFAULT_APP
+        yield AppConfig(
+            name=DEFAULT_APP,
+            mount=config.mount,
+            script=config.script,
+            target=config.app,
+            access=config.access,
+            sidecars=config.streamlit_workers,
+            upstream=config.streamlit_upstream,
+        )
+    for name, raw in raw_apps.items():
+        app = _named_app(name, raw, problems)
+        if app is None:
+            continue
+        if app.mount in mounts:
+            message = f"The apps {mounts[app.mount]!r} and {name!r} share the mount {app.url_path!r}."
+            problems.append(Problem("fluxlit.E004", message, "Give each its own MOUNT."))
+            continue
+        mounts[app.mount] = name
+        yield app
+
+
+def _has_default_app(config: Config, raw_apps: Mapping[str, Any]) -> bool:
+    """The default app is there when something names it, and when nothing else is."""
+    return bool(config.script or config.app or config.streamlit_upstream or not raw_apps or pages_modules())
+
+
+def _named_app(name: str, raw: Any, problems: list[Problem]) -> AppConfig | None:
+    if not _APP_NAME.fullmatch(name) or name == DEFAULT_APP or not isinstance(raw, Mapping):
+        message = f'FLUXLIT["APPS"] has an entry {name!r} that is not an app.'
+        hint = f"Use a name of letters, digits and - other than {DEFAULT_APP!r}, and a dict for its value."
+        problems.append(Problem("fluxlit.E003", message, hint))
+        return None
+    for key in set(raw) - _APP_KEYS:
+        message = f'FLUXLIT["APPS"]["{name}"]["{key}"] is not a setting.'
+        problems.append(Problem("fluxlit.E002", message, _nearest(key, _APP_KEYS)))
+    fields = {field.name.upper(): field for field in setting_fields()}
+    values = {key: fields[key].default for key in _APP_KEYS} | {"MOUNT": f"/{name}"}
+    for key in _APP_KEYS & set(raw):
+        try:
+            values[key] = fields[key].metadata["parse"](raw[key])
+        except ValueError as exc:
+            shown = f'FLUXLIT["APPS"]["{name}"]["{key}"]'
+            problems.append(_bad_value(shown, raw[key], str(exc), fields[key]))
+    return AppConfig(
+        name=name,
+        mount=values["MOUNT"],
+        script=values["SCRIPT"],
+        target=values["APP"],
+        access=values["ACCESS"],
+        sidecars=values["STREAMLIT_WORKERS"],
+        upstream=values["STREAMLIT_UPSTREAM"],
+    )
+
+
+def pages_modules() -> list[str]:
+    """Dotted names of the `streamlit_pages` modules of installed apps, in their order."""
+    return [
+        f"{app.name}.{PAGES_MODULE}"
+        for app in django_apps.get_app_configs()
+        if find_spec(f"{app.name}.{PAGES_MODULE}")
+    ]
+
+
+def _forget_config(*, setting: str, **kwargs: Any) -> None:
+    if setting == "FLUXLIT":
+        get_config.cache_clear()
+
+
+setting_changed.connect(_forget_config)
