@@ -264,7 +264,9 @@ class Config:
     streamlit_upstream: str = setting(
         "", parse_url, "URL of a Streamlit that somebody else runs as the default app."
     )
-    runtime_dir: str = setting("", parse_text, "Directory of the sidecars' sockets; a new private one when empty.")
+    runtime_dir: str = setting(
+        "", parse_text, "Directory of the sidecars' sockets; a new private one when empty."
+    )
 
     streamlit_start_timeout_s: float = setting(
         60.0, seconds(1), "Longest time a sidecar may take until it serves.", unit="seconds"
@@ -288,7 +290,10 @@ class Config:
         32 * MIB, whole_number(1024, 1 << 31), "Largest WebSocket message from a browser.", unit="bytes"
     )
     gateway_max_proxy_request_body_bytes: int = setting(
-        256 * MIB, whole_number(0, 1 << 40), "Largest request body for a sidecar; 0 for no limit.", unit="bytes"
+        256 * MIB,
+        whole_number(0, 1 << 40),
+        "Largest request body for a sidecar; 0 for no limit.",
+        unit="bytes",
     )
     gateway_forward_client_headers_to_streamlit: tuple[str, ...] = setting(
         (), parse_header_names, "Further request headers that reach a sidecar."
@@ -316,7 +321,7 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the configuration, with a stable id: `fluxlit.E…` for errors, `fluxlit.W…` for warnings."""
+    """One thing wrong with the configuration; its id is stable, `fluxlit.E…` or `fluxlit.W…`."""
 
     id: str
     message: str
@@ -396,7 +401,11 @@ def _unknown_names(user_settings: Mapping[str, Any]) -> Iterator[Problem]:
     for variable in os.environ:
         key = variable.removeprefix("FLUXLIT_")
         if key != variable and key not in known | _ENVIRONMENT_ONLY:
-            yield Problem("fluxlit.W001", f"{variable} is in the environment and is not a setting.", _nearest(key, known))
+            yield Problem(
+                "fluxlit.W001",
+                f"{variable} is in the environment and is not a setting.",
+                _nearest(key, known),
+            )
 
 
 def _nearest(key: str, known: set[str]) -> str:
@@ -450,7 +459,7 @@ def _named_app(name: str, raw: Any, problems: list[Problem]) -> AppConfig | None
         message = f'FLUXLIT["APPS"]["{name}"]["{key}"] is not a setting.'
         problems.append(Problem("fluxlit.E002", message, _nearest(key, _APP_KEYS)))
     fields = {field.name.upper(): field for field in setting_fields()}
-    values = {key: fields[key].default for key in _APP_KEYS} | {"MOUNT": f"/{name}"}
+    values: dict[str, Any] = {key: fields[key].default for key in _APP_KEYS} | {"MOUNT": f"/{name}"}
     for key in _APP_KEYS & set(raw):
         try:
             values[key] = fields[key].metadata["parse"](raw[key])

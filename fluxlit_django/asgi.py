@@ -1,0 +1,98 @@
+"""The ASGI application: Django, and the gateway to Streamlit around it.
+
+Point `ASGI_APPLICATION` at `fluxlit_django.asgi.application`, or build your own:
+
+    application = get_asgi_application(websocket=URLRouter([...]))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
+from channels.routing import ProtocolTypeRouter
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.urls import Resolver404, ResolverMatch, get_resolver, is_valid_path
+
+from fluxlit_django.gateway import assets
+from fluxlit_django.gateway.routing import ASGIApp, HttpRouter, WebSocketRouter
+from fluxlit_django.gateway.runtime import Runtime, get_runtime
+
+_OUR_URLS = "fluxlit_django.urls"
+
+
+class DjangoHandler(ASGIHandler):
+    """Django's own handler, which asks `fluxlit_django.urls` for what the project's URLconf does not know."""
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The view of a request.
+
+        Raises:
+            Resolver404: neither URLconf knows the path, or only the slash at its end is missing, which
+                CommonMiddleware then redirects.
+        """
+        try:
+            return super().resolve_request(request)
+        except Resolver404:
+            path = request.path_info
+            if settings.APPEND_SLASH and not path.endswith("/") and is_valid_path(f"{path}/"):
+                raise
+            match = get_resolver(_OUR_URLS).resolve(path)
+            request.resolver_match = match
+            return match
+
+
+class Lifespan:
+    """Answers the server's lifespan messages; at the end it closes the connections to the sidecars."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one lifespan."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._runtime.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def get_asgi_application(
+    *, http: ASGIApp | None = None, websocket: ASGIApp | None = None, runtime: Runtime | None = None
+) -> ASGIApp:
+    """Build the application.
+
+    Args:
+        http: what serves the paths that are Django's; Django itself when None.
+        websocket: what serves the WebSockets that are not Streamlit's.
+        runtime: what the requests of this process share; the process's own when None.
+    """
+    django.setup(set_prefix=False)
+    runtime = runtime or get_runtime()
+    application: ASGIApp = ProtocolTypeRouter(
+        {
+            "http": HttpRouter(runtime, http or _django(), assets.Assets(assets.bundle_directory())),
+            "websocket": WebSocketRouter(runtime, websocket),
+            "lifespan": Lifespan(runtime),
+        }
+    )
+    return application
+
+
+def _django() -> ASGIApp:
+    handler = DjangoHandler()
+    if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
+        return ASGIStaticFilesHandler(handler)
+    return handler
+
+
+def __getattr__(name: str) -> ASGIApp:
+    """Build `application` when it is first asked for, so that importing this module builds nothing."""
+    if name != "application":
+        raise AttributeError(name)
+    globals()[name] = application = get_asgi_application()
+    return application

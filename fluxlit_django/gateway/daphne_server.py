@@ -1,0 +1,126 @@
+"""Daphne as the gateway's server, with the back-pressure and the limits it lacks.
+
+It still reads an upload whole before the application starts, so a refusal by size comes late; uvicorn
+is the default for that reason. It drops empty WebSocket messages and close reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from typing import Any
+
+from daphne.server import Server
+from twisted.internet import reactor as twisted_reactor
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from fluxlit_django.control import ControlLine
+from fluxlit_django.gateway.runtime import Runtime
+
+reactor: Any = twisted_reactor
+
+_PINGS_LOST = 2  # unanswered pings after which a browser counts as gone
+_FOR_EVER = -1
+
+
+def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT, then drain. Returns after an orderly stop."""
+    config = runtime.config
+    server = _Server(
+        application,
+        endpoints=[f"fd:fileno={listener.fileno()}:domain={int(listener.family)}"],
+        signal_handlers=False,
+        ping_interval=config.gateway_ws_ping_interval_s,
+        ping_timeout=config.gateway_ws_ping_interval_s * _PINGS_LOST,
+        websocket_timeout=_FOR_EVER,
+        websocket_connect_timeout=config.gateway_ws_open_timeout_s + 1,
+        websocket_handshake_timeout=config.gateway_ws_open_timeout_s + 1,
+        # 1 MiB by default since Daphne 4.2.2; Streamlit takes 25 MB.
+        websocket_max_message_size=config.gateway_ws_max_message_bytes,
+        websocket_max_frame_size=config.gateway_ws_max_message_bytes,
+        server_name="",
+        verbosity=0,
+    )
+    server.attend(runtime)
+    server.run()
+
+
+@implementer(IPushProducer)
+class _Gate:
+    """Open while a connection's write buffer has room; Twisted closes and opens it as a push producer's."""
+
+    def __init__(self) -> None:
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+
+    def pauseProducing(self) -> None:
+        self.is_open.clear()
+
+    def resumeProducing(self) -> None:
+        self.is_open.set()
+
+    stopProducing = resumeProducing
+
+
+class _Server(Server):
+    """Daphne's server, whose applications wait while the browser is slower than they are."""
+
+    _tasks: set[asyncio.Task[None]]
+
+    def attend(self, runtime: Runtime) -> None:
+        """Once the reactor runs: tell the supervisor, follow it, and drain on a signal."""
+        self._runtime = runtime
+        self._tasks = set()
+        reactor.callWhenRunning(lambda: self._spawn(self._attend()))
+
+    async def _attend(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: self._spawn(self._drain()))
+        line = await ControlLine.inherited()
+        if line is None:
+            return
+        line.send({"type": "ready"})
+        await self._runtime.follow(line)
+        os._exit(1)
+
+    async def _drain(self) -> None:
+        if self._runtime.is_draining:
+            return
+        await self._runtime.drain()
+        await self._runtime.close()
+        self.stop()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_event_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def handle_reply(self, protocol: Any, message: Any) -> None:
+        """Pass a message to the connection, then wait until its write buffer has room again."""
+        kind = message["type"]
+        is_last = kind == "http.response.body" and not message.get("more_body", False)
+        gate = self.connections.get(protocol, {}).get("gate")
+        if is_last and gate is not None:
+            protocol.unregisterProducer()
+            del self.connections[protocol]["gate"]
+        await super().handle_reply(protocol, message)
+        details = self.connections.get(protocol)
+        if details is None or "disconnected" in details or is_last:
+            return
+        if kind in {"websocket.accept", "http.response.start"}:
+            gate = details["gate"] = _Gate()
+            self._register(protocol, gate, is_socket=kind == "websocket.accept")
+        if gate is not None:
+            await gate.is_open.wait()
+
+    def _register(self, protocol: Any, gate: _Gate, *, is_socket: bool) -> None:
+        if is_socket:
+            # The HTTP channel that the connection began with is still its transport's producer.
+            protocol.transport.unregisterProducer()
+            protocol.transport.registerProducer(gate, True)
+        else:
+            protocol.registerProducer(gate, True)

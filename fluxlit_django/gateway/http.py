@@ -1,0 +1,173 @@
+"""The HTTP hop: one request to a sidecar and its answer back, both streamed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+from fluxlit_django.conf import AppConfig
+from fluxlit_django.exceptions import UpstreamError
+from fluxlit_django.gateway import affinity, headers, limits, responses, upstream
+from fluxlit_django.gateway.identity import Viewer
+from fluxlit_django.gateway.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+_SMALL = 1 << 16  # bytes; a response of known length up to this is sent in one piece
+
+
+class HttpHop:
+    """Carries requests to sidecars."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(
+        self,
+        scope: HTTPScope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        *,
+        app: AppConfig,
+        path: bytes,
+        viewer: Viewer | None,
+        request_id: str,
+    ) -> None:
+        """Answer one request from a sidecar of the app.
+
+        Args:
+            path: the raw path that the sidecar is asked for.
+            viewer: who asks, or None for an anonymous request.
+            request_id: the id under which both sides log the request.
+        """
+        cap = self._runtime.config.gateway_max_proxy_request_body_bytes
+        length = limits.declared_length(scope["headers"])
+        if cap and length is not None and length > cap:
+            await send_too_large(send, cap)
+            return
+        exchange = _Exchange(self._runtime, scope, receive, send, request_id)
+        try:
+            with self._runtime.transfer():
+                await exchange.run(app, path, viewer)
+        except limits.ClientGone:
+            logger.debug("client gone request_id=%s", request_id)
+        except limits.BodyTooLarge:
+            await send_too_large(send, cap)
+        except UpstreamError as exc:
+            logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
+            if exchange.has_started:
+                # The status is out; breaking the connection off is the only way left to say it failed.
+                raise
+            await send_unavailable(send, exc.status, request_id)
+
+
+async def send_too_large(send: ASGISendCallable, cap: int) -> None:
+    """Answer 413, naming the cap. The connection is closed, since the rest of the body is not read."""
+    text = f"Payload Too Large: the limit is {cap} bytes (FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES)."
+    await responses.send_text(send, 413, text, headers=((b"connection", b"close"),))
+
+
+async def send_unavailable(send: ASGISendCallable, status: int, request_id: str) -> None:
+    """Answer 502, 503 or 504 without a word about the inside."""
+    reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[status]
+    text = f"{reason}: the Streamlit app did not answer. Request {request_id}."
+    await responses.send_text(send, status, text, headers=((b"retry-after", b"2"),))
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        scope: HTTPScope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        request_id: str,
+    ) -> None:
+        self._runtime = runtime
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._body = limits.Body(receive, runtime.config.gateway_max_proxy_request_body_bytes)
+        self.has_started = False
+
+    async def run(self, app: AppConfig, path: bytes, viewer: Viewer | None) -> None:
+        scope = self._scope
+        sidecar = self._runtime.directory.choose(app, affinity.token(scope["headers"]))
+        client = self._runtime.clients.of(sidecar.address)
+        with_body = limits.has_body(scope["headers"])
+        try:
+            with upstream.translated_errors():
+                async with client.request(
+                    scope["method"],
+                    upstream.url(sidecar.address, path, scope["query_string"]),
+                    headers=request_headers(self._runtime, scope, viewer, self._request_id),
+                    data=self._body.chunks() if with_body else None,
+                    allow_redirects=False,
+                ) as response:
+                    await self._relay(response, watch=self._body.is_complete or not with_body)
+        except UpstreamError:
+            # What the sidecar's client reports may only be the echo of what went wrong with the browser.
+            if self._body.failure is not None:
+                raise self._body.failure from None
+            raise
+
+    async def _relay(self, response: aiohttp.ClientResponse, *, watch: bool) -> None:
+        start = {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [
+                *headers.from_sidecar(response.raw_headers),
+                (b"x-request-id", self._request_id.encode()),
+            ],
+            "trailers": False,
+        }
+        if response.content_length is not None and response.content_length <= _SMALL:
+            body = await response.read()
+            await self._begin(start)
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        await self._begin(start)
+        # ASGI servers drop what is sent to a browser that left, so an endless answer would be read for ever.
+        gone = asyncio.ensure_future(self._receive()) if watch else None
+        if gone is not None:
+            gone.add_done_callback(lambda _: response.close())
+        try:
+            async for chunk in response.content.iter_any():
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except aiohttp.ClientError:
+            if gone is not None and gone.done():
+                raise limits.ClientGone from None
+            raise
+        finally:
+            if gone is not None:
+                gone.cancel()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _begin(self, start: Any) -> None:
+        self.has_started = True
+        await self._send(start)
+
+
+def request_headers(
+    runtime: Runtime, scope: Any, viewer: Viewer | None, request_id: str
+) -> list[tuple[str, str]]:
+    """All headers of a request to a sidecar, for both hops: what passes, and what only the gateway sets."""
+    host = headers.get(scope["headers"], b"host") or b"localhost"
+    client = scope.get("client")
+    scheme = "https" if scope.get("scheme") in {"https", "wss"} else "http"
+    return [
+        ("host", headers.as_text(host)),
+        *headers.to_sidecar(scope["headers"], runtime.header_names, runtime.cookie_names),
+        ("x-forwarded-for", client[0] if client else "unknown"),
+        ("x-forwarded-proto", scheme),
+        ("x-forwarded-host", headers.as_text(host)),
+        ("x-request-id", request_id),
+        *(viewer.headers() if viewer is not None else ()),
+    ]

@@ -1,0 +1,108 @@
+"""Who is looking: Django's session, read once and told to the sidecar in headers that only we set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+)
+from django.http import parse_cookie
+from django.utils.crypto import constant_time_compare
+
+from fluxlit_django.gateway import headers as header_policy
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A signed-in user, as sidecars see one.
+
+    Every value is constant while the account is unchanged: Streamlit 1.67 resumes a session after a
+    reconnect only when the whole of `st.user` is equal to what it was (`AppSession.matches_user_info`).
+    """
+
+    id: str
+    username: str
+    email: str
+    name: str
+    groups: tuple[str, ...]
+    is_staff: bool
+
+    @classmethod
+    def from_user(cls, user: Any) -> Viewer:
+        """The viewer of a Django user. Reads the user's groups from the database."""
+        groups = (
+            user.groups.values_list("name", flat=True).order_by("name") if hasattr(user, "groups") else ()
+        )
+        return cls(
+            id=str(user.pk),
+            username=user.get_username(),
+            email=getattr(user, user.get_email_field_name(), "") or "",
+            name=user.get_full_name() or user.get_username(),
+            groups=tuple(groups),
+            is_staff=bool(getattr(user, "is_staff", False)),
+        )
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers that name this viewer to a sidecar."""
+        return [
+            ("x-fluxlit-user-id", self.id),
+            ("x-fluxlit-user-username", _one_line(self.username)),
+            ("x-fluxlit-user-email", _one_line(self.email)),
+            ("x-fluxlit-user-name", _one_line(self.name)),
+            ("x-fluxlit-user-groups", _one_line(",".join(self.groups))),
+            ("x-fluxlit-user-is-staff", "true" if self.is_staff else "false"),
+        ]
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def session_key(headers: header_policy.Headers) -> str:
+    """The session key in a request's cookies, or "" when there is none."""
+    cookies = b"; ".join(value for name, value in headers if name == b"cookie")
+    if not cookies:
+        return ""
+    return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+
+
+def read_viewer(key: str) -> Viewer | None:
+    """The viewer whom a session key belongs to, or None for nobody. Reads the session and the database.
+
+    As `django.contrib.auth.get_user`, except that it changes nothing: a session is neither flushed nor
+    cycled, since this answer carries no cookie back to the browser.
+    """
+    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user = _session_user(session)
+    return Viewer.from_user(user) if user is not None else None
+
+
+def _session_user(session: Mapping[str, Any]) -> Any:
+    backend_path = session.get(BACKEND_SESSION_KEY, "")
+    if SESSION_KEY not in session or backend_path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    pk = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
+    user = load_backend(backend_path).get_user(pk)
+    if user is None or not _password_unchanged(user, session.get(HASH_SESSION_KEY, "")):
+        return None
+    return user
+
+
+def _password_unchanged(user: Any, session_hash: str) -> bool:
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return any(constant_time_compare(session_hash, known) for known in hashes)
+
+
+read_viewer_async = database_sync_to_async(read_viewer)

@@ -1,0 +1,60 @@
+"""Where a request may come from: the Host it names and, for WebSockets, the page that opens it."""
+
+from __future__ import annotations
+
+import functools
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
+
+from fluxlit_django.gateway import headers as header_policy
+
+_LOCAL_HOSTS = (".localhost", "127.0.0.1", "[::1]")
+
+
+def is_host_allowed(headers: header_policy.Headers) -> bool:
+    """Whether Django would serve the request's Host, by `ALLOWED_HOSTS` and `DEBUG`."""
+    host = header_policy.get(headers, b"host")
+    if host is None:
+        return False
+    # As HttpRequest.get_host() in Django 5.2 to 6.1, with the settings read each time for override_settings.
+    allowed = tuple(settings.ALLOWED_HOSTS) or (_LOCAL_HOSTS if settings.DEBUG else ())
+    return _is_allowed(host.decode("latin-1"), allowed)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, allowed)
+
+
+def is_origin_allowed(headers: header_policy.Headers) -> bool:
+    """Whether a WebSocket may be opened by the page that its Origin names.
+
+    Cookies go along with a handshake from any site, and the same-origin policy doesn't hold for
+    WebSockets, so a missing or foreign Origin is refused. Allowed are the request's own Host and
+    `CSRF_TRUSTED_ORIGINS`, as in Django's CSRF check.
+    """
+    origins = [value for name, value in headers if name == b"origin"]
+    if len(origins) != 1:
+        return False
+    origin = origins[0].decode("latin-1")
+    parts = urlsplit(origin)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return False
+    host = (header_policy.get(headers, b"host") or b"").decode("latin-1")
+    return parts.netloc == host or _is_trusted(origin, parts.scheme, parts.netloc)
+
+
+def _is_trusted(origin: str, scheme: str, netloc: str) -> bool:
+    for trusted in settings.CSRF_TRUSTED_ORIGINS:
+        if "*" not in trusted:
+            if origin == trusted:
+                return True
+            continue
+        pattern = urlsplit(trusted)
+        if scheme == pattern.scheme and is_same_domain(netloc, pattern.netloc.lstrip("*")):
+            return True
+    return False

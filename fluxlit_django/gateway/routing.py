@@ -1,0 +1,198 @@
+"""Which way a request goes: to a probe, to Django, to the frontend on disk, or to a sidecar."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from django.urls import Resolver404, resolve
+
+from fluxlit_django.conf import AppConfig
+from fluxlit_django.gateway import headers, health, limits, origin, responses
+from fluxlit_django.gateway.assets import Assets
+from fluxlit_django.gateway.http import HttpHop
+from fluxlit_django.gateway.runtime import Runtime
+from fluxlit_django.gateway.websocket import StreamlitConsumer
+
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+STREAM_PATH = "/_stcore/stream"
+"""The path of Streamlit's WebSocket below an app's mount (Streamlit 1.67, `starlette_websocket.py`)."""
+
+
+class Way(enum.Enum):
+    """Where an HTTP request is answered."""
+
+    DJANGO = "Django"
+    ASSET = "the frontend on disk"
+    SIDECAR = "a sidecar"
+    NOWHERE = "nowhere"
+
+
+# Streamlit 1.67's routes below its base path (`starlette_app.py::create_streamlit_routes`). Those under
+# `_stcore` that are not here stay closed: metrics, the agent and MCP interface, the script health check.
+_CORE_ROUTE = re.compile(
+    r"/_stcore/(?:health|host-config|upload_file/[^/]+/[^/]+|bidi-components/.+)", re.DOTALL
+)
+_OTHER_ROUTE = re.compile(
+    r"/(?:media/.+|component/.+|app/static/.+|auth/login|auth/logout|oauth2callback)", re.DOTALL
+)
+
+
+def find_app(apps: Sequence[AppConfig], path: str) -> AppConfig | None:
+    """The app whose mount a path is under; of several, the one with the longest mount."""
+    under = [app for app in apps if path == app.mount or path.startswith(f"{app.mount}/")]
+    return max(under, key=lambda app: len(app.mount), default=None)
+
+
+def split_root(root_path: str, path: str) -> str:
+    """A path without the public prefix, whether the proxy in front has cut it off already or not."""
+    if root_path and (path == root_path or path.startswith(f"{root_path}/")):
+        return path[len(root_path) :] or "/"
+    return path
+
+
+def resolves_in_django(path: str) -> bool:
+    """Whether the project's URLconf knows a path."""
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
+class HttpRouter:
+    """Sends each HTTP request its way.
+
+    Args:
+        runtime: what the worker's requests share.
+        django: the project's Django application.
+        assets: Streamlit's frontend.
+    """
+
+    def __init__(self, runtime: Runtime, django: ASGIApp, assets: Assets) -> None:
+        self._runtime = runtime
+        self._django = django
+        self._assets = assets
+        self._hop = HttpHop(runtime)
+        self._readiness = health.Readiness(runtime)
+        api = runtime.config.api_mount_path
+        self._liveness_path = f"{api}/healthz"
+        self._readiness_path = f"{api}/readyz"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one HTTP request."""
+        request_id = headers.request_id(scope["headers"])
+        if limits.is_header_too_large(scope["headers"]):
+            await responses.send_text(send, 431, "Request Header Fields Too Large.")
+            return
+        if len(scope["raw_path"]) + len(scope["query_string"]) > limits.MAX_TARGET_BYTES:
+            await responses.send_text(send, 414, "URI Too Long.")
+            return
+        path = split_root(self._runtime.config.root_path, scope["path"])
+        if scope["method"] in {"GET", "HEAD"}:
+            if path == self._liveness_path:
+                await health.send_liveness(send)
+                return
+            if path == self._readiness_path:
+                await self._readiness.send(send)
+                return
+        await self._send_on(scope, receive, send, path=path, request_id=request_id)
+
+    async def _send_on(self, scope: Any, receive: Any, send: Any, *, path: str, request_id: str) -> None:
+        app = find_app(self._runtime.config.apps, path)
+        below = path[len(app.mount) :] if app is not None else path
+        way = self._choose(app, path, below)
+        if way is Way.DJANGO:
+            await self._django(self._django_scope(scope, path, request_id), receive, send)
+        elif not origin.is_host_allowed(scope["headers"]):
+            await responses.send_text(send, 400, "Bad Request: this host is not served here.")
+        elif way is Way.ASSET:
+            await self._assets(scope, receive, send, name=below[1:])
+        elif app is None or way is Way.NOWHERE:
+            await responses.send_text(send, 404, "Not Found.")
+        else:
+            await self._send_to_sidecar(scope, receive, send, app=app, request_id=request_id)
+
+    def _choose(self, app: AppConfig | None, path: str, below: str) -> Way:
+        """The way of a request, by its path below the app's mount.
+
+        `_stcore` at any depth is Streamlit's, never a page: its frontend finds its base by probing
+        `/page/_stcore/health` and needs a 404 there. What the project's URLs know is Django's, the
+        bundle's own files excepted, and a page's HTML is Django's too.
+        """
+        if app is None:
+            return Way.DJANGO
+        if "_stcore" in below.split("/"):
+            return Way.SIDECAR if _CORE_ROUTE.fullmatch(below) else Way.NOWHERE
+        if below.startswith("/static/") and below[1:] in self._assets:
+            return Way.ASSET
+        if resolves_in_django(path):
+            return Way.DJANGO
+        if below[1:] in self._assets:
+            return Way.ASSET
+        return Way.SIDECAR if _OTHER_ROUTE.fullmatch(below) else Way.DJANGO
+
+    def _django_scope(self, scope: Any, path: str, request_id: str) -> dict[str, Any]:
+        """The scope Django gets: the public prefix in its place, no header that only the gateway may set."""
+        root = self._runtime.config.root_path
+        kept = [field for field in headers.without_reserved(scope["headers"]) if field[0] != b"x-request-id"]
+        return {
+            **scope,
+            "root_path": root,
+            "path": f"{root}{path}",
+            "headers": [*kept, (b"x-request-id", request_id.encode())],
+        }
+
+    async def _send_to_sidecar(
+        self, scope: Any, receive: Any, send: Any, *, app: AppConfig, request_id: str
+    ) -> None:
+        decision = await self._runtime.gatekeeper.decide(app, scope["headers"])
+        if not decision.allowed:
+            await responses.send_text(send, 401, "Unauthorized: sign in first.")
+            return
+        path = upstream_path(self._runtime.config.root_path, scope["raw_path"])
+        await self._hop(
+            scope, receive, send, app=app, path=path, viewer=decision.viewer, request_id=request_id
+        )
+
+
+class WebSocketRouter:
+    """Sends each WebSocket to a Streamlit app, or to the project's own consumers.
+
+    Args:
+        runtime: what the worker's requests share.
+        fallback: the project's own WebSocket application, for paths that are not Streamlit's.
+    """
+
+    def __init__(self, runtime: Runtime, fallback: ASGIApp | None = None) -> None:
+        self._runtime = runtime
+        self._fallback = fallback
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one WebSocket."""
+        path = split_root(self._runtime.config.root_path, scope["path"])
+        app = find_app(self._runtime.config.apps, path)
+        if app is not None and path == f"{app.mount}{STREAM_PATH}":
+            consumer = StreamlitConsumer(
+                runtime=self._runtime,
+                app=app,
+                path=upstream_path(self._runtime.config.root_path, scope["raw_path"]),
+                request_id=headers.request_id(scope["headers"]),
+            )
+            await consumer(scope, receive, send)
+        elif self._fallback is not None:
+            await self._fallback(scope, receive, send)
+        else:
+            await receive()
+            await responses.deny_socket(send, scope, 404, "Not Found.")
+
+
+def upstream_path(root_path: str, raw_path: bytes) -> bytes:
+    """The path that a sidecar is asked for: the public one, byte for byte, the prefix included."""
+    root = root_path.encode()
+    if root and not (raw_path == root or raw_path.startswith(root + b"/")):
+        return root + raw_path
+    return raw_path

@@ -1,0 +1,95 @@
+"""What all requests of one gateway worker share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Protocol
+
+from fluxlit_django.conf import Config, get_config
+from fluxlit_django.control import ControlLine, decode_sidecars
+from fluxlit_django.gateway import headers
+from fluxlit_django.gateway.access import Gatekeeper
+from fluxlit_django.gateway.upstream import Clients, Directory, configured_sidecars
+
+
+class Socket(Protocol):
+    """An open WebSocket, as the drain at a stop sees it."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a rerun is under way."""
+
+    async def leave(self, code: int, reason: str) -> None:
+        """Close it from our side."""
+
+
+class Runtime:
+    """One worker's configuration, sidecars, clients, open sockets and running transfers."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        directory: Directory | None = None,
+        gatekeeper: Gatekeeper | None = None,
+    ) -> None:
+        self.config = config
+        self.directory = directory or Directory(configured_sidecars(config))
+        self.gatekeeper = gatekeeper or Gatekeeper()
+        self.clients = Clients(config)
+        self.header_names = headers.allowed_names(config.gateway_forward_client_headers_to_streamlit)
+        self.cookie_names = frozenset(name.encode() for name in config.gateway_forward_cookies_to_streamlit)
+        self.sockets: set[Socket] = set()
+        self.is_draining = False
+        self._transfers = 0
+        self._quiet = asyncio.Event()
+
+    async def follow(self, line: ControlLine) -> None:
+        """Keep the directory as the supervisor tells, until the supervisor is gone."""
+        async for message in line.messages():
+            if message["type"] == "sidecars":
+                self.directory.update(decode_sidecars(message))
+                await self.clients.close(keep=self.directory.addresses())
+
+    @contextlib.contextmanager
+    def transfer(self) -> Iterator[None]:
+        """Count one HTTP exchange as running."""
+        self._transfers += 1
+        try:
+            yield
+        finally:
+            self._transfers -= 1
+            self.note_quiet()
+
+    def note_quiet(self) -> None:
+        """Let a drain go on if nothing runs any more. Sockets call it when their rerun ends."""
+        if not self._is_busy():
+            self._quiet.set()
+
+    async def drain(self, *, code: int = 1012, reason: str = "service restart") -> None:
+        """Take no new sockets, give running reruns and transfers their time, then close all sockets.
+
+        1012 is "service restart" (IANA's WebSocket close codes); Streamlit's frontend reconnects after it.
+        """
+        self.is_draining = True
+        self._quiet.clear()
+        self.note_quiet()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._quiet.wait(), self.config.graceful_shutdown_timeout_s)
+        await asyncio.gather(*(socket.leave(code, reason) for socket in list(self.sockets)))
+
+    def _is_busy(self) -> bool:
+        return self._transfers > 0 or any(socket.is_busy for socket in self.sockets)
+
+    async def close(self) -> None:
+        """Close what this worker holds open towards the sidecars."""
+        await self.clients.close()
+
+
+@functools.cache
+def get_runtime() -> Runtime:
+    """The runtime of this process."""
+    return Runtime(get_config())

@@ -1,0 +1,128 @@
+"""uvicorn as the gateway's server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fluxlit_django.control import ControlLine
+from fluxlit_django.gateway.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from fluxlit_django.gateway.runtime import Runtime
+
+_KEEP_ALIVE_S = 75  # longer than the usual edge's 60, so that an edge never reuses what we just closed
+_CLOSE_MARGIN_S = 5  # what closing handshakes may take after the drain
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+except ImportError:  # the `fast` extra is not installed
+    HttpToolsProtocol = None  # type: ignore[assignment,misc]
+
+
+def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT, then drain. Returns after an orderly stop."""
+    config = uvicorn.Config(
+        application,
+        http=_http_protocol(),
+        ws="websockets-sansio",
+        ws_max_size=runtime.config.gateway_ws_max_message_bytes,
+        ws_ping_interval=runtime.config.gateway_ws_ping_interval_s,
+        ws_ping_timeout=runtime.config.gateway_ws_ping_interval_s,
+        # Streamlit leaves deflate off too: it costs about 300 kB a socket and much of a core.
+        ws_per_message_deflate=False,
+        # Each socket shows who connects by X-Forwarded-For only to proxies that the settings name.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_CLOSE_MARGIN_S,
+        log_config=None,
+    )
+    server = _Server(config, runtime)
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that drains before it closes, follows its supervisor, and dies with it."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then tell the supervisor."""
+        await super().startup(sockets=sockets)
+        line = await ControlLine.inherited()
+        if line is not None:
+            line.send({"type": "ready"})
+            self._spawn(self._follow(line))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT. uvicorn's own version raises the signal again at the end (L5)."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        if not self._runtime.is_draining:
+            self._spawn(self._drain())
+
+    async def _drain(self) -> None:
+        await self._runtime.drain()
+        self.should_exit = True
+
+    async def _follow(self, line: ControlLine) -> None:
+        await self._runtime.follow(line)
+        # The supervisor is gone, and nobody would restart or stop us: don't outlive it.
+        os._exit(1)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+if HttpToolsProtocol is not None:
+
+    class _LimitedHttpTools(HttpToolsProtocol):
+        """uvicorn's httptools protocol with a limit on the request head, which it lacks (h11 has one)."""
+
+        _head_bytes = 0
+        _in_head = True
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._in_head and not self.transport.is_closing():
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEADER_BYTES + MAX_TARGET_BYTES:
+                    self._refuse()
+
+        def on_message_begin(self) -> None:
+            self._in_head, self._head_bytes = True, 0
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._in_head = False
+            super().on_headers_complete()
+
+        def _refuse(self) -> None:
+            body = b"Request Header Fields Too Large.\n"
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body)
+            )
+            self.transport.close()
+
+
+def _http_protocol() -> Any:
+    return H11Protocol if HttpToolsProtocol is None else _LimitedHttpTools

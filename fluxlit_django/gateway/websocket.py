@@ -1,0 +1,207 @@
+"""The WebSocket hop: one browser's socket and the sidecar's, tied together frame by frame."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+import aiohttp
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.exceptions import StopConsumer
+
+from fluxlit_django.conf import AppConfig
+from fluxlit_django.exceptions import UpstreamError
+from fluxlit_django.gateway import affinity, headers, origin, protocol, responses, upstream
+from fluxlit_django.gateway.http import request_headers
+from fluxlit_django.gateway.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+NORMAL, GOING_AWAY, INTERNAL_ERROR = 1000, 1001, 1011
+_NO_STATUS, _ABNORMAL = 1005, 1006  # RFC 6455 §7.4.1: told to an application, never sent in a frame
+
+_SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
+_CLOSE_TIMEOUT_S = 2.0
+
+
+class StreamlitConsumer(AsyncConsumer):
+    """Relays a browser's WebSocket to a sidecar.
+
+    Args:
+        runtime: what the worker's requests share.
+        app: the app whose mount the socket was opened under.
+        path: the raw path that the sidecar is asked for.
+        request_id: the id under which both sides log the socket.
+    """
+
+    def __init__(self, *, runtime: Runtime, app: AppConfig, path: bytes, request_id: str) -> None:
+        self._runtime = runtime
+        self._app = app
+        self._path = path
+        self._request_id = request_id
+        self._sidecar: aiohttp.ClientWebSocketResponse[bool] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._is_over = False
+        self.is_busy = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one socket, and leave nothing behind however it ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._is_over = True
+            self._runtime.sockets.discard(self)
+            if self._pump is not None:
+                self._pump.cancel()
+            if self._sidecar is not None and not self._sidecar.closed:
+                await self._sidecar.close(code=GOING_AWAY)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Call the handler named by the message.
+
+        Without the hop to a thread that Channels' own dispatch makes for each message to close old
+        database connections: handlers here touch no database, and the hop costs seven times the relay.
+        """
+        await getattr(self, get_handler_name(message))(message)
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """Decide, dial the sidecar, and accept only once it has accepted."""
+        refusal = await self._refusal()
+        if refusal is not None:
+            await responses.deny_socket(self.base_send, self.scope, *refusal)
+            raise StopConsumer
+        try:
+            self._sidecar = await self._dial()
+        except aiohttp.WSServerHandshakeError as exc:
+            await responses.deny_socket(self.base_send, self.scope, exc.status, "The Streamlit app refused.")
+            raise StopConsumer from None
+        except UpstreamError as exc:
+            logger.warning("%s app=%s request_id=%s", exc, self._app.name, self._request_id)
+            await responses.deny_socket(
+                self.base_send, self.scope, exc.status, "The Streamlit app did not answer."
+            )
+            raise StopConsumer from None
+        await self.send({"type": "websocket.accept", "subprotocol": _accepted_subprotocol(self._sidecar)})
+        self._runtime.sockets.add(self)
+        self._pump = asyncio.create_task(self._relay_to_browser(self._sidecar))
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        """Pass one frame on. Awaiting it is what slows a browser down to the sidecar's pace."""
+        if self._sidecar is None or self._is_over:
+            return
+        data, text = message.get("bytes"), message.get("text")
+        # A connection that broke meanwhile is reported by the pump, with its close code.
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            if data is not None:
+                self.is_busy = self.is_busy or protocol.asks_for_rerun(data)
+                await self._sidecar.send_bytes(data)
+            elif text is not None:
+                await self._sidecar.send_str(text)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """Tell the sidecar why the browser left, and end."""
+        self._is_over = True
+        self._runtime.sockets.discard(self)
+        self.is_busy = False
+        self._runtime.note_quiet()
+        if self._pump is not None:
+            self._pump.cancel()
+        if self._sidecar is not None and not self._sidecar.closed:
+            code, reason = _sendable(message.get("code", _ABNORMAL), GOING_AWAY), message.get("reason") or ""
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                await self._sidecar.close(code=code, message=reason.encode())
+        raise StopConsumer
+
+    async def leave(self, code: int, reason: str) -> None:
+        """Close the browser's socket from our side; the server then reports the disconnect."""
+        if not self._is_over:
+            self._is_over = True
+            await self.send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _refusal(self) -> tuple[int, str] | None:
+        """The status and text to refuse the socket with, or None to go on."""
+        request_headers = self.scope["headers"]
+        if not origin.is_host_allowed(request_headers):
+            return 400, "Bad Request: this host is not served here."
+        if not origin.is_origin_allowed(request_headers):
+            return 403, "Forbidden: the page that opens this socket is of another origin."
+        if self._runtime.is_draining:
+            return 503, "Service Unavailable: restarting."
+        decision = await self._runtime.gatekeeper.decide(self._app, request_headers)
+        if not decision.allowed:
+            return 401, "Unauthorized: sign in first."
+        self._viewer = decision.viewer
+        return None
+
+    async def _dial(self) -> aiohttp.ClientWebSocketResponse[bool]:
+        config = self._runtime.config
+        sidecar = self._runtime.directory.choose(self._app, affinity.token(self.scope["headers"]))
+        fields = request_headers(self._runtime, self.scope, self._viewer, self._request_id)
+        offered = [value for name, value in self.scope["headers"] if name == _SUBPROTOCOL_HEADER]
+        if offered:
+            # Streamlit 1.67 takes the entries by position: protocol, XSRF token, session to resume
+            # (`_parse_subprotocols`). So the line goes up raw and once (L3), not as parsed by the server.
+            fields.append(("sec-websocket-protocol", headers.as_text(b", ".join(offered))))
+        connecting = self._runtime.clients.of(sidecar.address).ws_connect(
+            upstream.url(sidecar.address, self._path, self.scope["query_string"]),
+            headers=fields,
+            # Streamlit limits its messages itself (server.maxMessageSize, 200 MB by default).
+            max_msg_size=0,
+            # A sidecar whose loop hangs for longer than this is as good as gone.
+            heartbeat=2 * config.gateway_ws_ping_interval_s,
+            compress=0,
+            autoclose=False,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
+        )
+        with upstream.translated_errors():
+            return await asyncio.wait_for(connecting, config.gateway_ws_open_timeout_s)
+
+    async def _relay_to_browser(self, sidecar: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        """Pass frames until either side ends, then close the browser's socket as the sidecar closed ours."""
+        try:
+            code, reason = await self._relay_until_closed(sidecar)
+        except OSError:  # what a server raises, by ASGI 2.4, when the browser is gone
+            return
+        finally:
+            self.is_busy = False
+            self._runtime.note_quiet()
+        await sidecar.close()
+        await self.leave(code, reason)
+
+    async def _relay_until_closed(self, sidecar: aiohttp.ClientWebSocketResponse[bool]) -> tuple[int, str]:
+        """Pass frames until the sidecar's side ends, and give the close code and reason for the browser."""
+        while True:
+            frame = await sidecar.receive()
+            if frame.type is aiohttp.WSMsgType.BINARY:
+                self._note_end_of_rerun(frame.data)
+                await self.send({"type": "websocket.send", "bytes": frame.data})
+            elif frame.type is aiohttp.WSMsgType.TEXT:
+                await self.send({"type": "websocket.send", "text": frame.data})
+            elif frame.type is aiohttp.WSMsgType.CLOSE:
+                return _sendable(frame.data or _NO_STATUS, INTERNAL_ERROR), frame.extra or ""
+            else:  # the connection ended without a close frame, or broke the protocol
+                return INTERNAL_ERROR, "the Streamlit app went away"
+
+    def _note_end_of_rerun(self, frame: bytes) -> None:
+        if self.is_busy and protocol.ends_rerun(frame):
+            self.is_busy = False
+            self._runtime.note_quiet()
+
+
+def _sendable(code: int, instead_of_abnormal: int) -> int:
+    """A close code that may stand in a frame."""
+    if code == _NO_STATUS:
+        return NORMAL
+    return instead_of_abnormal if code == _ABNORMAL or code < NORMAL else code
+
+
+def _accepted_subprotocol(sidecar: aiohttp.ClientWebSocketResponse[bool]) -> str | None:
+    """The subprotocol the sidecar chose.
+
+    aiohttp 3.14 names only those that were offered through its own argument, which would re-write the line.
+    """
+    response = sidecar._response
+    chosen: str | None = response.headers.get("Sec-WebSocket-Protocol")
+    return chosen

@@ -1,0 +1,47 @@
+"""One gateway worker: the project's ASGI application on an inherited socket, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+import django
+from channels.routing import get_default_application
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from fluxlit_django.control import LISTEN_FD_VARIABLE
+from fluxlit_django.exceptions import ConfigError
+from fluxlit_django.gateway import uvicorn_server
+from fluxlit_django.gateway.runtime import get_runtime
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve until SIGTERM or the end of the supervisor. The exit code is 0 after an orderly stop."""
+    django.setup(set_prefix=False)
+    config = get_runtime().config
+    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
+    # Its lines about each socket and about its own start say less than ours, and show the query.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    application = _application()
+    listener = socket.socket(fileno=int(os.environ[LISTEN_FD_VARIABLE]))
+    if config.server == "daphne":
+        # Imported only when chosen: the import installs Twisted's reactor.
+        from fluxlit_django.gateway import daphne_server
+
+        daphne_server.serve(application, get_runtime(), listener)
+    else:
+        uvicorn_server.serve(application, get_runtime(), listener)
+
+
+def _application() -> object:
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        msg = 'ASGI_APPLICATION is not set. Set it to "fluxlit_django.asgi.application" in your settings.'
+        raise ConfigError(msg)
+    try:
+        return get_default_application()
+    except ImproperlyConfigured as exc:
+        raise ConfigError(str(exc)) from exc
