@@ -73,9 +73,11 @@ def get_asgi_application(
     """
     django.setup(set_prefix=False)
     runtime = runtime or get_runtime()
+    compressed = assets.cache_directory(runtime.config.assets_dir)
+    frontend = assets.Assets(assets.bundle_directory(), compressed)
     application: ASGIApp = ProtocolTypeRouter(
         {
-            "http": HttpRouter(runtime, http or _django(), assets.Assets(assets.bundle_directory())),
+            "http": HttpRouter(runtime, http or _django(), frontend),
             "websocket": WebSocketRouter(runtime, websocket),
             "lifespan": Lifespan(runtime),
         }

@@ -268,6 +268,10 @@ class Config:
         "", parse_text, "Directory of the sidecars' sockets; a new private one when empty."
     )
 
+    assets_dir: str = setting(
+        "", parse_text, "Directory of Streamlit's compressed frontend; below the user's cache when empty."
+    )
+
     streamlit_start_timeout_s: float = setting(
         60.0, seconds(1), "Longest time a sidecar may take until it serves.", unit="seconds"
     )
@@ -366,7 +370,7 @@ def load_config() -> tuple[Config, list[Problem]]:
             try:
                 values[field.name] = field.metadata["parse"](raw)
             except ValueError as exc:
-                problems.append(_bad_value(_shown_name(field.name, source), raw, str(exc), field))
+                problems.append(_bad_value(_shown_name(field, source), raw, str(exc), field))
     problems += _unknown_names(user_settings)
     config = Config(**values, sources=sources)
     apps = tuple(_apps(config, user_settings.get("APPS", {}), problems))
@@ -384,8 +388,10 @@ def _lookup(name: str, user_settings: Mapping[str, Any]) -> tuple[Any, str]:
     return _MISSING, "default"
 
 
-def _shown_name(name: str, source: str) -> str:
-    return f'FLUXLIT["{name.upper()}"]' if source == "settings" else f"FLUXLIT_{name.upper()}"
+def _shown_name(field: dataclasses.Field[Any], source: str) -> str:
+    if source == "flag":
+        return str(field.metadata["flag"])
+    return f'FLUXLIT["{field.name.upper()}"]' if source == "settings" else f"FLUXLIT_{field.name.upper()}"
 
 
 def _bad_value(name: str, raw: Any, remedy: str, field: dataclasses.Field[Any]) -> Problem:

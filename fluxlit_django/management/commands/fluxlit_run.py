@@ -1,0 +1,122 @@
+"""`manage.py fluxlit_run`: Django and Streamlit on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import NoReverseMatch, get_script_prefix, reverse
+
+from fluxlit_django import conf
+from fluxlit_django.exceptions import StartupError
+from fluxlit_django.supervisor.banner import banner
+from fluxlit_django.supervisor.command import commands
+from fluxlit_django.supervisor.output import Output, OutputHandler, StartScreen, uses_colour
+from fluxlit_django.supervisor.reload import Sources, Watcher
+from fluxlit_django.supervisor.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    """Parse, check, run."""
+
+    help = "Serve Django and its Streamlit apps on one port."
+    requires_system_checks = ()  # they run in `handle`, where the flags are known
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One option for each setting that has a flag."""
+        for field in conf.setting_fields():
+            flag, help = field.metadata["flag"], field.metadata["help"]
+            if flag and field.type == "bool":
+                parser.add_argument(flag, dest=field.name, action="store_true", default=None, help=help)
+            elif flag:
+                metavar = flag.removeprefix("--").upper()
+                help = f"{help} Default: {field.default}."
+                parser.add_argument(flag, dest=field.name, metavar=metavar, help=help)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until a signal.
+
+        Raises:
+            CommandError: it could not start; the message says why.
+        """
+        hand_down_flags(options)
+        self.check(tags=["fluxlit"])
+        config = conf.get_config()
+        require_scripts(config)
+
+        stream = options.get("stdout") or sys.stdout
+        colour = options["force_color"] or (uses_colour(stream) and not options["no_color"])
+        names = [command.name for command in commands(config)]
+        output = Output(stream, width=max(map(len, [*names, "supervisor"])), colour=colour)
+        show_own_log(output, config.log_level)
+        admin_path = find_admin()
+
+        def render_banner(started_in_s: float) -> str:
+            return banner(
+                config,
+                port=supervisor.port,
+                admin_path=admin_path,
+                started_in_s=started_in_s,
+                colour=colour,
+            )
+
+        screen = StartScreen(output, names, render_banner)
+        watcher = Watcher(Sources.of_project(config)) if config.reload else None
+        supervisor = Supervisor(config, output.line, hooks=[screen], watcher=watcher)
+        screen.show()
+        try:
+            exit_code = asyncio.run(supervisor.run())
+        except StartupError as exc:
+            raise CommandError(str(exc)) from exc
+        if exit_code:
+            sys.exit(exit_code)
+
+
+def hand_down_flags(options: dict[str, Any]) -> None:
+    """Make the flags that were given known to `conf`, here and in every child."""
+    flags = {
+        field.name: options[field.name]
+        for field in conf.setting_fields()
+        if field.metadata["flag"] and options.get(field.name) is not None
+    }
+    os.environ[conf.FLAGS_VARIABLE] = json.dumps(flags)
+    conf.get_config.cache_clear()
+
+
+def require_scripts(config: conf.Config) -> None:
+    """Refuse to start with a script that cannot be read.
+
+    Raises:
+        CommandError: names the app, the path and the reason.
+    """
+    for app in config.apps:
+        if not app.script or app.upstream:
+            continue
+        try:
+            with open(app.script, "rb"):
+                pass
+        except OSError as exc:
+            msg = f"Cannot read {app.script}, the script of the app {app.name!r}: {exc.strerror}."
+            raise CommandError(msg) from exc
+
+
+def find_admin() -> str:
+    """Path of Django's admin below the project's own prefix, "" when the project has none."""
+    try:
+        path = reverse("admin:index")
+    except NoReverseMatch:
+        return ""
+    return "/" + path.removeprefix(get_script_prefix())
+
+
+def show_own_log(output: Output, level: str) -> None:
+    """Show the supervisor's log among the children's lines, unless the project's LOGGING shows it."""
+    own = logging.getLogger("fluxlit_django")
+    if not own.hasHandlers():
+        own.addHandler(OutputHandler(output))
+        own.setLevel(level.upper())
