@@ -299,6 +299,12 @@ class Config:
         "Largest request body for a sidecar; 0 for no limit.",
         unit="bytes",
     )
+    max_request_body_bytes: int = setting(
+        256 * MIB, whole_number(0, 1 << 40), "Largest request body for Django; 0 for any.", unit="bytes"
+    )
+    viewer_token_ttl_s: float = setting(
+        300.0, seconds(10), "Time for which a page's token for the API counts.", unit="seconds"
+    )
     gateway_forward_client_headers_to_streamlit: tuple[str, ...] = setting(
         (), parse_header_names, "Further request headers that reach a sidecar."
     )

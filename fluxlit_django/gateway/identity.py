@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import (
-    BACKEND_SESSION_KEY,
-    HASH_SESSION_KEY,
-    SESSION_KEY,
-    get_user_model,
-    load_backend,
-)
 from django.http import parse_cookie
-from django.utils.crypto import constant_time_compare
 
+from fluxlit_django import sessions
 from fluxlit_django.gateway import headers as header_policy
 
 
@@ -77,32 +68,9 @@ def session_key(headers: header_policy.Headers) -> str:
 
 
 def read_viewer(key: str) -> Viewer | None:
-    """The viewer whom a session key belongs to, or None for nobody. Reads the session and the database.
-
-    As `django.contrib.auth.get_user`, except that it changes nothing: a session is neither flushed nor
-    cycled, since this answer carries no cookie back to the browser.
-    """
-    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    user = _session_user(session)
+    """The viewer whom a session key belongs to, or None for nobody. Reads the session and the database."""
+    user = sessions.user_of_session(key)
     return Viewer.from_user(user) if user is not None else None
-
-
-def _session_user(session: Mapping[str, Any]) -> Any:
-    backend_path = session.get(BACKEND_SESSION_KEY, "")
-    if SESSION_KEY not in session or backend_path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    pk = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
-    user = load_backend(backend_path).get_user(pk)
-    if user is None or not _password_unchanged(user, session.get(HASH_SESSION_KEY, "")):
-        return None
-    return user
-
-
-def _password_unchanged(user: Any, session_hash: str) -> bool:
-    if not hasattr(user, "get_session_auth_hash"):
-        return True
-    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return any(constant_time_compare(session_hash, known) for known in hashes)
 
 
 read_viewer_async = database_sync_to_async(read_viewer)
