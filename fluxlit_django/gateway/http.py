@@ -17,6 +17,7 @@ from fluxlit_django.gateway.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
+_CAP_SETTING = "FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES"
 _SMALL = 1 << 16  # bytes; a response of known length up to this is sent in one piece
 
 
@@ -47,7 +48,7 @@ class HttpHop:
         cap = self._runtime.config.gateway_max_proxy_request_body_bytes
         length = limits.declared_length(scope["headers"])
         if cap and length is not None and length > cap:
-            await send_too_large(send, cap)
+            await responses.send_too_large(send, cap, _CAP_SETTING)
             return
         exchange = _Exchange(self._runtime, scope, receive, send, request_id)
         try:
@@ -56,19 +57,13 @@ class HttpHop:
         except limits.ClientGone:
             logger.debug("client gone request_id=%s", request_id)
         except limits.BodyTooLarge:
-            await send_too_large(send, cap)
+            await responses.send_too_large(send, cap, _CAP_SETTING)
         except UpstreamError as exc:
             logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
             if exchange.has_started:
                 # The status is out; breaking the connection off is the only way left to say it failed.
                 raise
             await send_unavailable(send, exc.status, request_id)
-
-
-async def send_too_large(send: ASGISendCallable, cap: int) -> None:
-    """Answer 413, naming the cap. The connection is closed, since the rest of the body is not read."""
-    text = f"Payload Too Large: the limit is {cap} bytes (FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES)."
-    await responses.send_text(send, 413, text, headers=((b"connection", b"close"),))
 
 
 async def send_unavailable(send: ASGISendCallable, status: int, request_id: str) -> None:

@@ -42,6 +42,23 @@ def has_body(headers: header_policy.Headers) -> bool:
     )
 
 
+class CappedBody:
+    """A request's body on its way to Django; over the cap, it looks as if the browser had left."""
+
+    def __init__(self, receive: Callable[[], Awaitable[Any]], cap: int) -> None:
+        self._receive = receive
+        self._cap = cap
+        self._passed = 0
+        self.is_over = False
+
+    async def receive(self) -> Any:
+        """The next ASGI message."""
+        message = await self._receive()
+        self._passed += len(message.get("body", b""))
+        self.is_over = self._passed > self._cap
+        return {"type": "http.disconnect"} if self.is_over else message
+
+
 class Body:
     """A request's body on its way to a sidecar, counted as it passes.
 

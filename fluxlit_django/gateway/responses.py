@@ -22,6 +22,12 @@ async def send_text(
     await _send(send, status, b"text/plain; charset=utf-8", text.encode() + b"\n", headers)
 
 
+async def send_too_large(send: ASGISendCallable, cap: int, setting: str) -> None:
+    """Answer 413, naming the cap. The connection is closed, since the rest of the body is not read."""
+    text = f"Payload Too Large: the limit is {cap} bytes ({setting})."
+    await send_text(send, 413, text, headers=((b"connection", b"close"),))
+
+
 async def _send(
     send: ASGISendCallable,
     status: int,

@@ -106,7 +106,7 @@ class HttpRouter:
         below = path[len(app.mount) :] if app is not None else path
         way = self._choose(app, path, below)
         if way is Way.DJANGO:
-            await self._django(self._django_scope(scope, path, request_id), receive, send)
+            await self._send_to_django(self._django_scope(scope, path, request_id), receive, send)
         elif not origin.is_host_allowed(scope["headers"]):
             await responses.send_text(send, 400, "Bad Request: this host is not served here.")
         elif way is Way.ASSET:
@@ -134,6 +134,19 @@ class HttpRouter:
         if below[1:] in self._assets:
             return Way.ASSET
         return Way.SIDECAR if _OTHER_ROUTE.fullmatch(below) else Way.DJANGO
+
+    async def _send_to_django(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request to Django. It spools a body before any middleware sees it, so the cap is here."""
+        cap = self._runtime.config.max_request_body_bytes
+        if not cap or not limits.has_body(scope["headers"]):
+            await self._django(scope, receive, send)
+            return
+        length = limits.declared_length(scope["headers"])
+        body = limits.CappedBody(receive, cap)
+        if length is None or length <= cap:
+            await self._django(scope, body.receive, send)
+        if body.is_over or (length or 0) > cap:
+            await responses.send_too_large(send, cap, "FLUXLIT_MAX_REQUEST_BODY_BYTES")
 
     def _django_scope(self, scope: Any, path: str, request_id: str) -> dict[str, Any]:
         """The scope Django gets: the public prefix in its place, no header that only the gateway may set."""
