@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import InMemoryChannelLayer, channel_layers
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class FluxLitConfig(AppConfig):
@@ -14,5 +17,9 @@ class FluxLitConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from fluxlit_django import checks  # noqa: F401
+        """Register the system checks and listen for what ends a viewer's access."""
+        from fluxlit_django import checks, revocation  # noqa: F401
+
+        if not getattr(settings, "CHANNEL_LAYERS", None):
+            channel_layers.set(DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer())
+        revocation.connect()

@@ -36,6 +36,7 @@ MIB = 1 << 20
 
 _APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_ACCESS = re.compile(r"public|login|staff|perm:\w+\.\w+|group:.+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _MOUNT_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _ENVIRONMENT_ONLY = {"FLAGS", "DEMO_PASSWORD", "CONTROL_FD", "LISTEN_FD"}
 _MISSING: Any = object()
@@ -177,8 +178,12 @@ def parse_target(raw: Any) -> str:
 
 
 def parse_access(raw: Any) -> str:
-    """An access rule."""
-    return one_of("public", "login")(raw)
+    """An access rule: public, login, staff, perm:app.codename, group:name, or the path of a callable."""
+    rule = parse_text(raw)
+    if not _ACCESS.fullmatch(rule):
+        msg = "use public, login, staff, perm:app.codename, group:name or package.module.function"
+        raise ValueError(msg)
+    return rule
 
 
 def parse_header_names(raw: Any) -> tuple[str, ...]:
@@ -238,7 +243,11 @@ class Config:
     script: str = setting("", parse_script, "Unmodified Streamlit script to run as the default app.")
     app: str = setting("", parse_target, "FluxLit instance to run as the default app, as module:attribute.")
     mount: str = setting("", parse_mount, "Path under which the default app is served.")
-    access: str = setting("login", parse_access, "Who may open the default app: public or login.")
+    access: str = setting(
+        "login",
+        parse_access,
+        "Who may open the default app: public, login, staff, perm:…, group:… or a callable.",
+    )
 
     gateway_host: str = setting("127.0.0.1", parse_text, "Address to listen on.", flag="--host")
     gateway_port: int = setting(8000, whole_number(0, 65535), "Port to listen on.", flag="--port")
@@ -304,6 +313,12 @@ class Config:
     )
     viewer_token_ttl_s: float = setting(
         300.0, seconds(10), "Time for which a page's token for the API counts.", unit="seconds"
+    )
+    access_recheck_s: float = setting(
+        30.0,
+        seconds(1),
+        "Longest time until an open socket asks again whether its viewer may.",
+        unit="seconds",
     )
     gateway_forward_client_headers_to_streamlit: tuple[str, ...] = setting(
         (), parse_header_names, "Further request headers that reach a sidecar."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.http import require_safe
@@ -11,7 +12,6 @@ from django.views.decorators.http import require_safe
 from fluxlit_django.conf import AppConfig, get_config
 from fluxlit_django.gateway import access, affinity, assets
 from fluxlit_django.gateway.access import Verdict
-from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.routing import find_app
 
 
@@ -25,6 +25,7 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
 
     Raises:
         Http404: the path is under no app's mount, or it is the API's.
+        PermissionDenied: the viewer is signed in and may not.
     """
     config = get_config()
     full_path = f"/{path}"
@@ -36,9 +37,11 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
     proper = _proper_path(app, full_path)
     if proper != full_path:
         return _redirect(request, f"{config.root_path}{proper}")
-    decision = access.decide(app, _viewer(request))
+    decision = access.decide(app, getattr(request, "user", None))
     if decision.verdict is Verdict.SIGN_IN:
         return redirect_to_login(request.get_full_path())
+    if decision.verdict is Verdict.FORBID:
+        raise PermissionDenied
     return _with_affinity(request, HttpResponse(assets.document(), headers={"Cache-Control": "no-cache"}))
 
 
@@ -51,11 +54,6 @@ def _proper_path(app: AppConfig, path: str) -> str:
 def _redirect(request: HttpRequest, path: str) -> HttpResponse:
     query = request.META.get("QUERY_STRING", "")
     return HttpResponseRedirect(escape_uri_path(path) + (f"?{query}" if query else ""))
-
-
-def _viewer(request: HttpRequest) -> Viewer | None:
-    user = getattr(request, "user", None)
-    return Viewer.from_user(user) if user is not None and user.is_authenticated else None
 
 
 def _with_affinity(request: HttpRequest, response: HttpResponse) -> HttpResponse:

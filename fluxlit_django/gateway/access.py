@@ -7,7 +7,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.utils.module_loading import import_string
+
+from fluxlit_django import sessions
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import identity
 from fluxlit_django.gateway.headers import Headers
@@ -19,6 +28,7 @@ class Verdict(enum.Enum):
 
     ALLOW = "allow"
     SIGN_IN = "sign in"
+    FORBID = "forbid"
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class Decision:
 
     verdict: Verdict
     viewer: Viewer | None
+    session_ends_in_s: float | None = None
+    """Seconds until the viewer's session expires; None when there is none."""
 
     @property
     def allowed(self) -> bool:
@@ -34,53 +46,86 @@ class Decision:
         return self.verdict is Verdict.ALLOW
 
 
-def decide(app: AppConfig, viewer: Viewer | None) -> Decision:
-    """Apply the app's access rule to a viewer."""
-    if app.access == "public" or viewer is not None:
+def decide(app: AppConfig, user: Any) -> Decision:
+    """Apply the app's access rule to a Django user, or to None for nobody. May read the database."""
+    is_known = user is not None and user.is_authenticated
+    viewer = Viewer.from_user(user) if is_known else None
+    if passes(app.access, user if is_known else AnonymousUser()):
         return Decision(Verdict.ALLOW, viewer)
-    return Decision(Verdict.SIGN_IN, None)
+    return Decision(Verdict.FORBID if is_known else Verdict.SIGN_IN, viewer)
+
+
+def passes(rule: str, user: Any) -> bool:
+    """Whether a user passes an access rule, as `conf.parse_access` takes them. May read the database."""
+    kind, _, name = rule.partition(":")
+    if kind == "public":
+        return True
+    if kind == "login":
+        return bool(user.is_authenticated)
+    if kind == "staff":
+        return bool(user.is_staff)
+    if kind == "perm":
+        return bool(user.has_perm(name))
+    if kind == "group":
+        return bool(user.is_authenticated and user.groups.filter(name=name).exists())
+    return _call(import_string(rule), user)
+
+
+def _call(rule: Callable[[Any], Any], user: Any) -> bool:
+    return bool(async_to_sync(rule)(user) if iscoroutinefunction(rule) else rule(user))
+
+
+def decide_for_session(app: AppConfig, key: str) -> Decision:
+    """The decision for a session key; "" for no session. Reads the session store and the database."""
+    user = sessions.user_of_session(key) if key else None
+    decision = decide(app, user)
+    if user is None:
+        return decision
+    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    return Decision(decision.verdict, decision.viewer, float(session.get_expiry_age()))
+
+
+read_decision = database_sync_to_async(decide_for_session)
 
 
 class Gatekeeper:
-    """Decides for requests that don't go through Django's middleware, remembering viewers for seconds.
+    """Decides for requests that don't go through Django's middleware, remembering decisions for seconds.
 
     Args:
-        read_viewer: finds the viewer of a session key.
-        remember_s: how long an answer counts, in seconds.
-        remember_most: how many answers are kept.
+        read: finds the decision for an app and a session key.
+        remember_s: how long a decision counts, in seconds.
+        remember_most: how many decisions are kept.
         clock: gives the time in seconds.
     """
 
     def __init__(
         self,
-        read_viewer: Callable[[str], Awaitable[Viewer | None]] = identity.read_viewer_async,
+        read: Callable[[AppConfig, str], Awaitable[Decision]] = read_decision,
         *,
         remember_s: float = 2.0,
         remember_most: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read_viewer = read_viewer
+        self._read = read
         self._remember_s = remember_s
         self._remember_most = remember_most
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Viewer | None]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], tuple[float, Decision]] = OrderedDict()
 
-    async def decide(self, app: AppConfig, headers: Headers) -> Decision:
-        """The decision for a request with these headers."""
-        return decide(app, await self.viewer(headers))
+    async def decide(self, app: AppConfig, headers: Headers, *, afresh: bool = False) -> Decision:
+        """The decision for a request with these headers.
 
-    async def viewer(self, headers: Headers) -> Viewer | None:
-        """The viewer whose session cookie is among these headers, or None."""
-        key = identity.session_key(headers)
-        if not key:
-            return None
+        Args:
+            afresh: don't use a remembered one.
+        """
+        key = (app.name, identity.session_key(headers))
         now = self._clock()
-        expires, viewer = self._known.get(key, (0.0, None))
-        if now < expires:
-            return viewer
-        viewer = await self._read_viewer(key)
-        self._known[key] = (now + self._remember_s, viewer)
+        expires, decision = self._known.get(key, (0.0, None))
+        if decision is not None and now < expires and not afresh:
+            return decision
+        decision = await self._read(app, key[1])
+        self._known[key] = (now + self._remember_s, decision)
         self._known.move_to_end(key)
         while len(self._known) > self._remember_most:
             self._known.popitem(last=False)
-        return viewer
+        return decision

@@ -52,8 +52,14 @@ def bundle_directory() -> Path:
 
 @functools.cache
 def document() -> bytes:
-    """Streamlit's `index.html`. All its links are relative to the app's mount."""
-    return (bundle_directory() / "index.html").read_bytes()
+    """Streamlit's `index.html` with our script in it. All its links are relative to the app's mount.
+
+    The script is inline, as Streamlit's own there: a file would be one more request of each visit.
+    """
+    html = (bundle_directory() / "index.html").read_bytes()
+    script = Path(__file__).with_name("document.js").read_bytes()
+    head, tag, rest = html.partition(b"</title>")
+    return b"%s%s<script>\n%s</script>%s" % (head, tag, script, rest)
 
 
 def compressible_names(directory: Path) -> list[str]:

@@ -130,7 +130,7 @@ class _Exchange:
             return
         await self._begin(start)
         # ASGI servers drop what is sent to a browser that left, so an endless answer would be read for ever.
-        gone = asyncio.ensure_future(self._receive()) if watch else None
+        gone = asyncio.create_task(self._until_gone()) if watch else None
         if gone is not None:
             gone.add_done_callback(lambda _: response.close())
         try:
@@ -144,6 +144,10 @@ class _Exchange:
             if gone is not None:
                 gone.cancel()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            """A request without a body still has one empty message to receive."""
 
     async def _begin(self, start: Any) -> None:
         self.has_started = True

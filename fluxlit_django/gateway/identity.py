@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http import parse_cookie
 
-from fluxlit_django import sessions
 from fluxlit_django.gateway import headers as header_policy
 
 
@@ -65,12 +63,3 @@ def session_key(headers: header_policy.Headers) -> str:
     if not cookies:
         return ""
     return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
-
-
-def read_viewer(key: str) -> Viewer | None:
-    """The viewer whom a session key belongs to, or None for nobody. Reads the session and the database."""
-    user = sessions.user_of_session(key)
-    return Viewer.from_user(user) if user is not None else None
-
-
-read_viewer_async = database_sync_to_async(read_viewer)

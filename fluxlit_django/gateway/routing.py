@@ -11,6 +11,7 @@ from django.urls import Resolver404, resolve
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import headers, health, limits, origin, responses
+from fluxlit_django.gateway.access import Verdict
 from fluxlit_django.gateway.assets import Assets
 from fluxlit_django.gateway.http import HttpHop
 from fluxlit_django.gateway.runtime import Runtime
@@ -36,6 +37,8 @@ class Way(enum.Enum):
 _CORE_ROUTE = re.compile(
     r"/_stcore/(?:health|host-config|upload_file/[^/]+/[^/]+|bidi-components/.+)", re.DOTALL
 )
+_OPEN_ROUTE = re.compile(r"/_stcore/(?:health|host-config)")
+"""What Streamlit's frontend asks for before it opens its socket, which then tells whether the viewer may."""
 _OTHER_ROUTE = re.compile(
     r"/(?:media/.+|component/.+|app/static/.+|auth/login|auth/logout|oauth2callback)", re.DOTALL
 )
@@ -114,7 +117,8 @@ class HttpRouter:
         elif app is None or way is Way.NOWHERE:
             await responses.send_text(send, 404, "Not Found.")
         else:
-            await self._send_to_sidecar(scope, receive, send, app=app, request_id=request_id)
+            is_open = _OPEN_ROUTE.fullmatch(below) is not None
+            await self._send_to_sidecar(scope, receive, send, app, request_id=request_id, is_open=is_open)
 
     def _choose(self, app: AppConfig | None, path: str, below: str) -> Way:
         """The way of a request, by its path below the app's mount.
@@ -160,11 +164,14 @@ class HttpRouter:
         }
 
     async def _send_to_sidecar(
-        self, scope: Any, receive: Any, send: Any, *, app: AppConfig, request_id: str
+        self, scope: Any, receive: Any, send: Any, app: AppConfig, *, request_id: str, is_open: bool
     ) -> None:
         decision = await self._runtime.gatekeeper.decide(app, scope["headers"])
-        if not decision.allowed:
+        if decision.verdict is Verdict.SIGN_IN and not is_open:
             await responses.send_text(send, 401, "Unauthorized: sign in first.")
+            return
+        if decision.verdict is Verdict.FORBID and not is_open:
+            await responses.send_text(send, 403, "Forbidden: you may not use this app.")
             return
         path = upstream_path(self._runtime.config.root_path, scope["raw_path"])
         await self._hop(

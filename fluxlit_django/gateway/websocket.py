@@ -11,19 +11,26 @@ import aiohttp
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 
+from fluxlit_django import revocation, viewer_token
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import UpstreamError
-from fluxlit_django.gateway import affinity, headers, origin, protocol, responses, upstream
+from fluxlit_django.gateway import affinity, headers, identity, origin, protocol, responses, upstream
+from fluxlit_django.gateway.access import Decision, Verdict
 from fluxlit_django.gateway.http import request_headers
+from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-NORMAL, GOING_AWAY, INTERNAL_ERROR = 1000, 1001, 1011
+NORMAL, GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1000, 1001, 1011, 1012
+CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")}
+"""Close codes of our own. On them, the script in the document loads the page again, and Django answers."""
+
 _NO_STATUS, _ABNORMAL = 1005, 1006  # RFC 6455 §7.4.1: told to an application, never sent in a frame
 
 _SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
 _CLOSE_TIMEOUT_S = 2.0
+_EXPIRY_MARGIN_S = 0.5
 
 
 class StreamlitConsumer(AsyncConsumer):
@@ -41,8 +48,12 @@ class StreamlitConsumer(AsyncConsumer):
         self._app = app
         self._path = path
         self._request_id = request_id
+        self._decision = Decision(Verdict.SIGN_IN, None)
         self._sidecar: aiohttp.ClientWebSocketResponse[bool] | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._recheck: asyncio.Task[None] | None = None
+        self._recheck_timer: asyncio.TimerHandle | None = None
+        self._groups: list[str] = []
         self._is_over = False
         self.is_busy = False
 
@@ -53,8 +64,12 @@ class StreamlitConsumer(AsyncConsumer):
         finally:
             self._is_over = True
             self._runtime.sockets.discard(self)
-            if self._pump is not None:
-                self._pump.cancel()
+            if self._recheck_timer is not None:
+                self._recheck_timer.cancel()
+            for task in (self._pump, self._recheck):
+                if task is not None:
+                    task.cancel()
+            await self._leave_groups()
             if self._sidecar is not None and not self._sidecar.closed:
                 await self._sidecar.close(code=GOING_AWAY)
 
@@ -68,12 +83,16 @@ class StreamlitConsumer(AsyncConsumer):
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Decide, dial the sidecar, and accept only once it has accepted."""
-        refusal = await self._refusal()
+        refusal = self._refusal()
         if refusal is not None:
             await responses.deny_socket(self.base_send, self.scope, *refusal)
             raise StopConsumer
+        self._decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"])
+        if not self._decision.allowed:
+            await self._turn_away()
+            raise StopConsumer
         try:
-            self._sidecar = await self._dial()
+            self._sidecar = await self._dial(self._decision.viewer)
         except aiohttp.WSServerHandshakeError as exc:
             await responses.deny_socket(self.base_send, self.scope, exc.status, "The Streamlit app refused.")
             raise StopConsumer from None
@@ -85,6 +104,8 @@ class StreamlitConsumer(AsyncConsumer):
             raise StopConsumer from None
         await self.send({"type": "websocket.accept", "subprotocol": _accepted_subprotocol(self._sidecar)})
         self._runtime.sockets.add(self)
+        await self._join_groups()
+        self._schedule_recheck()
         self._pump = asyncio.create_task(self._relay_to_browser(self._sidecar))
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
@@ -114,14 +135,32 @@ class StreamlitConsumer(AsyncConsumer):
                 await self._sidecar.close(code=code, message=reason.encode())
         raise StopConsumer
 
+    async def fluxlit_recheck(self, message: dict[str, Any]) -> None:
+        """Ask again whether the viewer may, and close the socket when not, or when the viewer is changed.
+
+        A changed viewer's browser reconnects by itself, to a handshake with the new identity.
+        """
+        decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"], afresh=True)
+        if not decision.allowed:
+            await self.leave(*CLOSE[decision.verdict])
+        elif decision.viewer != self._decision.viewer:
+            await self.leave(SERVICE_RESTART, "your account has changed")
+        else:
+            self._decision = decision
+            self._schedule_recheck()
+
+    async def fluxlit_signed_out(self, message: dict[str, Any]) -> None:
+        """Close the socket: its session ends."""
+        await self.leave(*CLOSE[Verdict.SIGN_IN])
+
     async def leave(self, code: int, reason: str) -> None:
         """Close the browser's socket from our side; the server then reports the disconnect."""
         if not self._is_over:
             self._is_over = True
             await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
-    async def _refusal(self) -> tuple[int, str] | None:
-        """The status and text to refuse the socket with, or None to go on."""
+    def _refusal(self) -> tuple[int, str] | None:
+        """The status and text to refuse the socket with, or None to go on to the question of access."""
         request_headers = self.scope["headers"]
         if not origin.is_host_allowed(request_headers):
             return 400, "Bad Request: this host is not served here."
@@ -129,16 +168,49 @@ class StreamlitConsumer(AsyncConsumer):
             return 403, "Forbidden: the page that opens this socket is of another origin."
         if self._runtime.is_draining:
             return 503, "Service Unavailable: restarting."
-        decision = await self._runtime.gatekeeper.decide(self._app, request_headers)
-        if not decision.allowed:
-            return 401, "Unauthorized: sign in first."
-        self._viewer = decision.viewer
         return None
 
-    async def _dial(self) -> aiohttp.ClientWebSocketResponse[bool]:
+    async def _turn_away(self) -> None:
+        """Accept, then close with a code: a refused handshake tells a page only that it failed."""
+        await self.send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
+        code, reason = CLOSE[self._decision.verdict]
+        await self.send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _join_groups(self) -> None:
+        if self.channel_layer is None or self._decision.viewer is None:
+            return
+        key = identity.session_key(self.scope["headers"])
+        self._groups = [
+            revocation.EVERYBODY,
+            revocation.user_group(self._decision.viewer.id),
+            revocation.session_group(key),
+        ]
+        for group in self._groups:
+            await self.channel_layer.group_add(group, self.channel_name)
+
+    async def _leave_groups(self) -> None:
+        for group in self._groups:
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    def _schedule_recheck(self) -> None:
+        """Ask again when the session expires, and now and then for what no message tells of."""
+        if self._app.access == "public" and self._decision.viewer is None:
+            return
+        delay = self._runtime.config.access_recheck_s
+        if self._decision.session_ends_in_s is not None:
+            delay = min(delay, self._decision.session_ends_in_s + _EXPIRY_MARGIN_S)
+        self._recheck_timer = asyncio.get_running_loop().call_later(delay, self._start_recheck)
+
+    def _start_recheck(self) -> None:
+        self._recheck = asyncio.create_task(self.fluxlit_recheck({}))
+
+    async def _dial(self, viewer: Viewer | None) -> aiohttp.ClientWebSocketResponse[bool]:
         config = self._runtime.config
         sidecar = self._runtime.directory.choose(self._app, affinity.token(self.scope["headers"]))
-        fields = request_headers(self._runtime, self.scope, self._viewer, self._request_id)
+        fields = request_headers(self._runtime, self.scope, viewer, self._request_id)
+        if viewer is not None:
+            claim = viewer_token.Claim(viewer.id, identity.session_key(self.scope["headers"]))
+            fields.append((viewer_token.HANDSHAKE_HEADER, viewer_token.mint(claim)))
         offered = [value for name, value in self.scope["headers"] if name == _SUBPROTOCOL_HEADER]
         if offered:
             # Streamlit 1.67 takes the entries by position: protocol, XSRF token, session to resume

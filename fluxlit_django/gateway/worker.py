@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 
-import django
 from channels.routing import get_default_application
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -19,9 +18,8 @@ from fluxlit_django.gateway.runtime import get_runtime
 logger = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """Serve until SIGTERM or the end of the supervisor. The exit code is 0 after an orderly stop."""
-    django.setup(set_prefix=False)
+def serve() -> None:
+    """Serve until SIGTERM or the end of the supervisor. Returns after an orderly stop."""
     config = get_runtime().config
     logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
     # Its lines about each socket and about its own start say less than ours, and show the query.

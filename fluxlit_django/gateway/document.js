@@ -1,0 +1,20 @@
+// Close codes 4401 and 4403 say that the viewer has to sign in, or may no more: load the page again, so that
+// Django shows its login page or its refusal. Once in ten seconds at most, lest a page reload for ever.
+(() => {
+  const loadAgain = () => {
+    try {
+      const last = Number(sessionStorage.getItem("fluxlit.reloaded"));
+      if (Date.now() - last < 10_000) return;
+      sessionStorage.setItem("fluxlit.reloaded", String(Date.now()));
+    } catch {
+      return; // storage is blocked, as in a sandboxed frame
+    }
+    location.reload();
+  };
+  window.WebSocket = class extends window.WebSocket {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener("close", ({ code }) => (code === 4401 || code === 4403) && loadAgain());
+    }
+  };
+})();

@@ -1,0 +1,115 @@
+"""Live revocation: what changes who may, makes the sockets it concerns ask again, wherever they are.
+
+Django's signals are turned into messages to Channels groups: one group for each user and each session, and
+one for all sockets. With several workers or hosts the layer has to be one they share, such as channels_redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+EVERYBODY = "fluxlit.everybody"
+RECHECK = "fluxlit.recheck"
+"""Type of the message on which a socket asks the gatekeeper again."""
+
+SIGNED_OUT = "fluxlit.signed_out"
+"""Type of the message on which a socket closes: its session is about to end."""
+
+
+def user_group(user_id: str) -> str:
+    """The group of a user's sockets."""
+    return f"fluxlit.user.{_digest(user_id)}"
+
+
+def session_group(session_key: str) -> str:
+    """The group of a session's sockets. Its name gives nothing of the key away."""
+    return f"fluxlit.session.{_digest(session_key)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def recheck(group: str) -> None:
+    """Have the sockets of a group ask again, once the transaction that changes their answer is through."""
+    transaction.on_commit(lambda: tell(group, RECHECK))
+
+
+def tell(group: str, message_type: str) -> None:
+    """Send a message to the sockets of a group. Callable from any thread, with a running loop or without."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        async_to_sync(layer.group_send)(group, {"type": message_type})
+    else:
+        _keep(loop.create_task(layer.group_send(group, {"type": message_type})))
+
+
+_sending: set[asyncio.Task[None]] = set()
+
+
+def _keep(task: asyncio.Task[None]) -> None:
+    _sending.add(task)
+    task.add_done_callback(_sending.discard)
+
+
+def connect() -> None:
+    """Listen to what changes who may. Called once, when Django is ready."""
+    user_model = get_user_model()
+    user_logged_out.connect(_on_logout)
+    post_save.connect(_on_user, sender=user_model)
+    post_delete.connect(_on_user, sender=user_model)
+    post_delete.connect(_on_session_end)
+    for field in ("groups", "user_permissions"):
+        if hasattr(user_model, field):
+            m2m_changed.connect(_on_user_relation, sender=getattr(user_model, field).through)
+    m2m_changed.connect(_on_group, sender=Group.permissions.through)
+    post_delete.connect(_on_group, sender=Group)
+    post_save.connect(_on_group, sender=Group)
+
+
+def _on_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    # Django sends this signal before it flushes the session, so asking again would find it alive.
+    key = request.session.session_key
+    if key:
+        tell(session_group(key), SIGNED_OUT)
+
+
+def _on_user(sender: Any, instance: Any, **kwargs: Any) -> None:
+    changed = kwargs.get("update_fields")
+    if kwargs.get("created") or changed == frozenset({"last_login"}):  # every sign-in saves that one
+        return
+    recheck(user_group(str(instance.pk)))
+
+
+def _on_session_end(sender: Any, instance: Any, **kwargs: Any) -> None:
+    if isinstance(instance, AbstractBaseSession):
+        recheck(session_group(instance.session_key))
+
+
+def _on_user_relation(sender: Any, instance: Any, action: str, pk_set: Any, **kwargs: Any) -> None:
+    if not action.startswith("post_"):
+        return
+    if isinstance(instance, get_user_model()):
+        recheck(user_group(str(instance.pk)))
+    else:  # changed from the other side: group.user_set.add(user)
+        recheck(EVERYBODY)
+
+
+def _on_group(sender: Any, **kwargs: Any) -> None:
+    if str(kwargs.get("action", "post_")).startswith("post_"):
+        recheck(EVERYBODY)
