@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import ipaddress
 import json
 import os
 import re
@@ -186,6 +187,18 @@ def parse_access(raw: Any) -> str:
     return rule
 
 
+def parse_networks(raw: Any) -> tuple[str, ...]:
+    """IP addresses and networks, or `*` for all."""
+    entries = parse_list(raw)
+    for entry in entries:
+        try:
+            _ = entry == "*" or ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            msg = f"use addresses and networks such as 10.0.0.5 or 10.0.0.0/8 (not {entry})"
+            raise ValueError(msg) from None
+    return entries
+
+
 def parse_header_names(raw: Any) -> tuple[str, ...]:
     """Header names, in lower case, without repeats."""
     names = tuple(dict.fromkeys(name.lower() for name in parse_list(raw)))
@@ -314,6 +327,12 @@ class Config:
     viewer_token_ttl_s: float = setting(
         300.0, seconds(10), "Time for which a page's token for the API counts.", unit="seconds"
     )
+    trust_proxy: bool = setting(
+        False, parse_bool, "Say that a proxy is in front; needs FLUXLIT_FORWARDED_ALLOW_IPS."
+    )
+    forwarded_allow_ips: tuple[str, ...] = setting(
+        (), parse_networks, "Proxies whose X-Forwarded-* headers count: addresses and networks."
+    )
     access_recheck_s: float = setting(
         30.0,
         seconds(1),
@@ -394,8 +413,16 @@ def load_config() -> tuple[Config, list[Problem]]:
                 problems.append(_bad_value(_shown_name(field, source), raw, str(exc), field))
     problems += _unknown_names(user_settings)
     config = Config(**values, sources=sources)
+    problems += _conflicts(config)
     apps = tuple(_apps(config, user_settings.get("APPS", {}), problems))
     return dataclasses.replace(config, apps=apps), problems
+
+
+def _conflicts(config: Config) -> Iterator[Problem]:
+    if config.trust_proxy and not config.forwarded_allow_ips:
+        message = "FLUXLIT_TRUST_PROXY is set, and FLUXLIT_FORWARDED_ALLOW_IPS names no proxy."
+        hint = "Set it to the addresses or networks of your proxies, for example 10.0.0.0/8."
+        yield Problem("fluxlit.E005", message, hint)
 
 
 def _lookup(name: str, user_settings: Mapping[str, Any]) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import UpstreamError
-from fluxlit_django.gateway import affinity, headers, limits, responses, upstream
+from fluxlit_django.gateway import affinity, edge, headers, limits, responses, upstream
 from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.runtime import Runtime
 
@@ -159,12 +159,11 @@ def request_headers(
 ) -> list[tuple[str, str]]:
     """All headers of a request to a sidecar, for both hops: what passes, and what only the gateway sets."""
     host = headers.get(scope["headers"], b"host") or b"localhost"
-    client = scope.get("client")
     scheme = "https" if scope.get("scheme") in {"https", "wss"} else "http"
     return [
         ("host", headers.as_text(host)),
         *headers.to_sidecar(scope["headers"], runtime.header_names, runtime.cookie_names),
-        ("x-forwarded-for", client[0] if client else "unknown"),
+        ("x-forwarded-for", edge.forwarded_for(scope)),
         ("x-forwarded-proto", scheme),
         ("x-forwarded-host", headers.as_text(host)),
         ("x-request-id", request_id),

@@ -87,6 +87,7 @@ class HttpRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one HTTP request."""
+        scope = self._runtime.edge.restore(scope)
         request_id = headers.request_id(scope["headers"])
         if limits.is_header_too_large(scope["headers"]):
             await responses.send_text(send, 431, "Request Header Fields Too Large.")
@@ -193,6 +194,7 @@ class WebSocketRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one WebSocket."""
+        scope = self._runtime.edge.restore(scope)
         path = split_root(self._runtime.config.root_path, scope["path"])
         app = find_app(self._runtime.config.apps, path)
         if app is not None and path == f"{app.mount}{STREAM_PATH}":

@@ -12,6 +12,7 @@ from fluxlit_django.conf import Config, get_config
 from fluxlit_django.control import ControlLine, decode_sidecars
 from fluxlit_django.gateway import headers
 from fluxlit_django.gateway.access import Gatekeeper
+from fluxlit_django.gateway.edge import Edge
 from fluxlit_django.gateway.upstream import Clients, Directory, configured_sidecars
 
 
@@ -40,6 +41,7 @@ class Runtime:
         self.directory = directory or Directory(configured_sidecars(config))
         self.gatekeeper = gatekeeper or Gatekeeper()
         self.clients = Clients(config)
+        self.edge = Edge(config.forwarded_allow_ips)
         self.header_names = headers.allowed_names(config.gateway_forward_client_headers_to_streamlit)
         self.cookie_names = frozenset(name.encode() for name in config.gateway_forward_cookies_to_streamlit)
         self.sockets: set[Socket] = set()
