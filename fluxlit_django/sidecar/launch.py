@@ -1,0 +1,91 @@
+"""Start Streamlit in this process, on a socket that the supervisor opened."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit
+from django.conf import settings
+from streamlit.watcher import report_watchdog_availability
+from streamlit.web import bootstrap
+from streamlit.web.server.app_discovery import discover_asgi_app
+from uvicorn.importer import import_from_string
+
+from fluxlit_django import conf, control
+from fluxlit_django.conf import AppConfig
+from fluxlit_django.exceptions import ConfigError
+from fluxlit_django.sidecar import errors, modules, options, server
+
+PAGES_SCRIPT = Path(__file__).with_name("script") / "fluxlit_pages.py"
+"""The script of every app that is made of pages; alone in its folder, which Streamlit puts on `sys.path`."""
+
+
+def serve_app(name: str) -> int:
+    """Serve the app of this name until SIGTERM, SIGINT or the end of the supervisor; return the exit code.
+
+    Raises:
+        ConfigError: the app, its script, the listening socket or Streamlit's configuration cannot be used.
+    """
+    config = conf.get_config()
+    app = config.get_app(name)
+    script = find_script(app)
+    listener = inherited_listener()
+    options.configure(config, app, str(script))
+    prepare_process(str(script), [] if app.script else [app.name])
+    if config.reload:
+        modules.protect()
+        report_watchdog_availability()
+    return server.run(config, build_asgi_app(app, script), listener)
+
+
+def find_script(app: AppConfig) -> Path:
+    """The file that Streamlit runs for this app.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    script = Path(app.script) if app.script else PAGES_SCRIPT
+    try:
+        script.open("rb").close()
+    except OSError as exc:
+        is_default = app.name == conf.DEFAULT_APP
+        setting = "FLUXLIT_SCRIPT" if is_default else f'FLUXLIT["APPS"]["{app.name}"]["SCRIPT"]'
+        msg = f"{setting} is {str(script)!r}: {exc.strerror}. Use the path of a Python file."
+        raise ConfigError(msg) from exc
+    return script
+
+
+def inherited_listener() -> socket.socket:
+    """The listening socket that the supervisor handed down.
+
+    Raises:
+        ConfigError: there is none; sidecars are started by `manage.py fluxlit_run`.
+    """
+    number = os.environ.get(control.LISTEN_FD_VARIABLE, "")
+    try:
+        return socket.socket(fileno=int(number))
+    except (ValueError, OSError) as exc:
+        msg = f"{control.LISTEN_FD_VARIABLE} is {number!r}: start sidecars with `manage.py fluxlit_run`."
+        raise ConfigError(msg) from exc
+
+
+def prepare_process(script: str, arguments: list[str]) -> None:
+    """Give the script the `sys.path` and `sys.argv` that `streamlit run` gives it (Streamlit 1.67)."""
+    bootstrap._fix_sys_path(script)
+    bootstrap._fix_sys_argv(script, arguments)
+
+
+def build_asgi_app(app: AppConfig, script: Path) -> Callable[..., Any]:
+    """The ASGI application: the script's own `app = st.App(…)` when it has one, as for `streamlit run`."""
+    discovered = discover_asgi_app(script)
+    if discovered.import_string is not None:
+        asgi_app: Callable[..., Any] = import_from_string(discovered.import_string)
+        return asgi_app
+    if app.script or settings.DEBUG or "on_script_error" not in inspect.signature(streamlit.App).parameters:
+        return streamlit.App(script)
+    return streamlit.App(script, on_script_error=errors.show_error_id)

@@ -1,0 +1,147 @@
+"""Streamlit's configuration in a sidecar: what the user set, with what this package decides on top."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+from streamlit import config as streamlit_config
+from streamlit.config_option import ConfigOption
+from streamlit.errors import Error as StreamlitError
+from streamlit.web import bootstrap, cli
+
+from fluxlit_django.conf import MIB, AppConfig, Config
+from fluxlit_django.exceptions import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # The parser that Streamlit brings for Python 3.10.
+    import toml as tomllib
+
+USER_HEADERS = {
+    "X-Fluxlit-User-Id": "id",
+    "X-Fluxlit-User-Username": "username",
+    "X-Fluxlit-User-Email": "email",
+    "X-Fluxlit-User-Name": "name",
+    "X-Fluxlit-User-Groups": "groups",
+    "X-Fluxlit-User-Is-Staff": "is_staff",
+}
+"""Request headers that only the gateway can set, and the key of `st.user` each one fills."""
+
+_COOKIE_SECRET_SALT = "fluxlit_django.sidecar.cookie_secret"
+_UPLOAD_SIZE = "server.maxUploadSize"  # MB
+
+
+def configure(config: Config, app: AppConfig, script: str) -> None:
+    """Load Streamlit's options for this app into the process.
+
+    Raises:
+        ConfigError: a `config.toml` or a `STREAMLIT_*` variable cannot be used.
+    """
+    # As `streamlit run` does before it reads a file: `.streamlit` beside the script counts (Streamlit 1.67).
+    streamlit_config._main_script_path = script
+    config_files = streamlit_config.get_config_files("config.toml")
+    check_config_files(config_files)
+    try:
+        from_environment = read_environment(script)
+        bootstrap.load_config_options(from_environment)
+    except click.ClickException as exc:
+        msg = f"Streamlit's configuration cannot be used: {exc.format_message()}"
+        raise ConfigError(msg) from exc
+    except (OSError, RuntimeError, ValueError, StreamlitError) as exc:
+        msg = f"Streamlit's configuration ({', '.join(config_files)}, STREAMLIT_*) cannot be used: {exc}"
+        raise ConfigError(msg) from exc
+    decided = decide(config, app)
+    for name, value in decided.items():
+        streamlit_config.set_option(name, value, ConfigOption.STREAMLIT_DEFINITION)
+    if config.reload:
+        bootstrap._install_config_watchers({**from_environment, **decided})
+
+
+def check_config_files(paths: Iterable[str]) -> None:
+    """Refuse a file that Streamlit (1.67) would log as broken and then do without.
+
+    Raises:
+        ConfigError: a file is not TOML; the message names it.
+    """
+    for path in filter(Path.is_file, map(Path, paths)):
+        try:
+            tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            msg = f"{path} cannot be read: {exc}. Correct the file or remove it."
+            raise ConfigError(msg) from exc
+
+
+def read_environment(script: str) -> dict[str, Any]:
+    """The options that `STREAMLIT_*` variables set, read as `streamlit run` reads them.
+
+    Streamlit 1.67 leaves these variables to its command line's parser, so that parser is asked.
+    """
+    group = click.Context(cli.main, info_name="streamlit", auto_envvar_prefix="STREAMLIT")
+    with cli.main_run.make_context("run", [script], parent=group) as context:
+        return {name: value for name, value in context.params.items() if name not in {"target", "args"}}
+
+
+def decide(config: Config, app: AppConfig) -> dict[str, Any]:
+    """The options this package sets: always the forced ones, the defaults only where the user set nothing."""
+    options = _forced(config, app)
+    options |= {name: value for name, value in _defaults(config, app).items() if _is_unset(name)}
+    upload_size = _upload_size(config)
+    if upload_size is not None:
+        options[_UPLOAD_SIZE] = upload_size
+    return options
+
+
+def _forced(config: Config, app: AppConfig) -> dict[str, Any]:
+    return {
+        "server.headless": True,
+        "server.baseUrlPath": (config.root_path + app.mount).strip("/"),
+        "server.trustedUserHeaders": merge_user_headers(
+            streamlit_config.get_option("server.trustedUserHeaders")
+        ),
+    }
+
+
+def _defaults(config: Config, app: AppConfig) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        # Every sidecar takes the others' cookies, so that a browser may move between them.
+        "server.cookieSecret": salted_hmac(_COOKIE_SECRET_SALT, "streamlit", algorithm="sha256").hexdigest(),
+        # A full collection after each rerun took 60 % of a small app's CPU time; `tuning` collects when idle.
+        "runner.postScriptGC": False,
+        "browser.gatherUsageStats": False,
+        "logger.hideWelcomeMessage": True,
+    }
+    if not (app.script or settings.DEBUG):
+        # `errors` shows an error id instead, where Streamlit lets it.
+        defaults["client.showErrorDetails"] = "none"
+    if config.reload:
+        return defaults | {"server.runOnSave": True}
+    return defaults | {"server.fileWatcherType": "none"}
+
+
+def _is_unset(name: str) -> bool:
+    return not streamlit_config.is_manually_set(name)
+
+
+def merge_user_headers(chosen: Mapping[str, str]) -> dict[str, str]:
+    """The user's own mapping of headers to `st.user`, less what it says of keys that the gateway fills."""
+    own = {header.lower() for header in USER_HEADERS}
+    keys = set(USER_HEADERS.values())
+    kept = {header: key for header, key in chosen.items() if header.lower() not in own and key not in keys}
+    return kept | USER_HEADERS
+
+
+def _upload_size(config: Config) -> int | None:
+    cap = config.gateway_max_proxy_request_body_bytes
+    if not cap:
+        return None
+    # The option counts in whole MB; of a cap below one, the gateway refuses the rest.
+    largest = max(1, cap // MIB)
+    if _is_unset(_UPLOAD_SIZE):
+        return largest
+    return min(largest, int(streamlit_config.get_option(_UPLOAD_SIZE)))

@@ -1,0 +1,5 @@
+"""No URLs: sidecars route none."""
+
+from __future__ import annotations
+
+urlpatterns: list[object] = []

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from fluxlit_django import conf
+from fluxlit_django.client import ApiClient, accepted_host, check_path, default_base_url
+
+
+def echo(request: httpx.Request) -> httpx.Response:
+    """Answer with what was asked."""
+    headers = {
+        name: value for name, value in request.headers.items() if name.startswith(("x-", "host", "auth"))
+    }
+    return httpx.Response(200, json={"method": request.method, "url": str(request.url), "headers": headers})
+
+
+def make_client(**options: object) -> ApiClient:
+    return ApiClient("http://api.test/api/", transport=httpx.MockTransport(echo), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def api_server() -> Iterator[str]:
+    """A real server that answers 200 with its request line."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.requestline.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/api"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "head", "options"])
+def test_client__methods(method: str) -> None:
+    """Every method sends itself to the path below the base."""
+    with make_client() as client:
+        response = getattr(client, method)("/orders/7")
+
+    seen = response.json()
+    assert (method.upper(), "http://api.test/api/orders/7") == (seen["method"], seen["url"])
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "expected"),
+    [
+        ("orders", None, "/api/orders"),
+        ("/orders?u=http://x.test/a", None, "/api/orders?u=http://x.test/a"),
+        ("/orders?a=1", {"b": "2"}, "/api/orders?a=1&b=2"),
+        ("/items/a:b", None, "/api/items/a:b"),
+        ("/files/..hidden", None, "/api/files/..hidden"),
+        ("", None, "/api/"),
+    ],
+)
+def test_client__paths(path: str, params: dict[str, str] | None, expected: str) -> None:
+    """A leading slash is optional, a URL may be a parameter, and params join the path's own query."""
+    with make_client() as client:
+        response = client.get(path, params=params)
+
+    assert f"http://api.test{expected}" == response.json()["url"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "http://evil.test/orders",
+        "HTTPS://evil.test",
+        "//evil.test/orders",
+        "http:/orders",
+        "../admin",
+        "/orders/../../admin",
+        "/orders/%2e%2e/admin",
+        "/orders/%2E./admin",
+        "/orders/..%2fadmin",
+        "/orders\\..\\admin",
+        "/orders/..",
+    ],
+)
+def test_check_path__leaves_the_base(path: str) -> None:
+    """Absolute URLs and parent segments are refused, however they are written."""
+    with pytest.raises(ValueError, match="API path"):
+        check_path(path)
+
+
+def test_client__header_precedence() -> None:
+    """The call's headers win over the factory's, and those over the defaults; a given request id stays."""
+    client = make_client(
+        default_headers={"X-A": "default", "X-B": "default", "X-C": "default"},
+        auth_header_factory=lambda: {"X-B": "factory", "x-c": "factory", "Authorization": "Bearer t"},
+        request_id_factory=lambda: "from-the-page",
+    )
+
+    first = client.get("/", headers={"x-C": "call"}).json()["headers"]
+    second = client.get("/", headers={"X-Request-ID": "mine"}).json()["headers"]
+    client.close()
+
+    assert ("default", "factory", "call") == (first["x-a"], first["x-b"], first["x-c"])
+    assert "Bearer t" == first["authorization"]
+    assert "from-the-page" == first["x-request-id"]
+    assert "mine" == second["x-request-id"]
+
+
+def test_client__no_request_id() -> None:
+    """Nothing is sent when there is none."""
+    with make_client(request_id_factory=lambda: None) as client:
+        assert "x-request-id" not in client.get("/").json()["headers"]
+
+
+def test_client__ignores_proxies(api_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY is for the way out, not for the project's own API."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+    with ApiClient(api_server) as client:
+        response = client.get("/orders")
+
+    assert "GET /api/orders HTTP/1.1" == response.text
+
+
+def test_client__usable_after_close(api_server: str) -> None:
+    """`st.cache_resource.clear()` closes a session's client in the middle of a run; the run goes on."""
+    client = ApiClient(api_server)
+    client.get("/first")
+
+    client.close()
+    response = client.get("/second")
+    client.close()
+    client.close()
+
+    assert 200 == response.status_code
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "http://127.0.0.1:8000/api"),
+        ({"gateway_host": "0.0.0.0", "gateway_port": 9000}, "http://127.0.0.1:9000/api"),
+        ({"gateway_host": "::"}, "http://[::1]:8000/api"),
+        ({"gateway_host": "fe80::1"}, "http://[fe80::1]:8000/api"),
+        ({"gateway_host": "10.0.0.5", "root_path": "/team"}, "http://10.0.0.5:8000/team/api"),
+        ({"api_mount_path": "/v1"}, "http://127.0.0.1:8000/v1"),
+        ({"internal_api_base": "http://django:8000/api"}, "http://django:8000/api"),
+    ],
+)
+def test_default_base_url__configurations(fields: dict[str, object], expected: str) -> None:
+    """The gateway's address as seen from this machine."""
+    assert expected == default_base_url(conf.Config(**fields))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "debug", "allowed", "expected"),
+    [
+        ("http://127.0.0.1:8000/api", True, [], None),
+        ("http://[::1]:8000/api", True, [], None),
+        ("http://127.0.0.1:8000/api", False, ["127.0.0.1"], None),
+        ("http://127.0.0.1:8000/api", False, ["*"], None),
+        ("http://127.0.0.1:8000/api", False, ["shop.example", "b.example"], "shop.example"),
+        ("http://127.0.0.1:8000/api", False, [".shop.example"], "shop.example"),
+        ("http://[::1]:8000/api", False, ["shop.example"], "shop.example"),
+        ("http://django:8000/api", False, ["shop.example"], None),
+        ("http://127.0.0.1:8000/api", False, [], None),
+    ],
+)
+def test_accepted_host__allowed_hosts(
+    url: str, debug: bool, allowed: list[str], expected: str | None, settings: object
+) -> None:
+    """Loopback requests carry a host that Django accepts; other URLs keep their own."""
+    settings.DEBUG = debug  # type: ignore[attr-defined]
+    settings.ALLOWED_HOSTS = allowed  # type: ignore[attr-defined]
+
+    assert expected == accepted_host(url)
+
+
+def test_door__loads_nothing_heavy() -> None:
+    """`import fluxlit_django` and `site` load neither streamlit nor httpx nor models."""
+    code = (
+        "import sys, fluxlit_django; fluxlit_django.site; fluxlit_django.PageMeta; "
+        "print([m for m in ('streamlit', 'httpx', 'django.db.models') if m in sys.modules])"
+    )
+
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert "[]\n" == output
+
+
+def test_door__names() -> None:
+    """Every name of `__all__` is there, and no other."""
+    import fluxlit_django
+
+    for name in fluxlit_django.__all__:
+        assert getattr(fluxlit_django, name) is not None
+    assert fluxlit_django.Page is fluxlit_django.PageMeta
+    with pytest.raises(AttributeError, match="no attribute 'pages_of_gold'"):
+        fluxlit_django.pages_of_gold  # noqa: B018
