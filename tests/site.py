@@ -1,0 +1,146 @@
+"""The real command, running: `manage.py fluxlit_run` on a free port, with a demo shop of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "correct-horse-battery"
+READY = re.compile(r"ready in ([\d.]+) s")
+URL = re.compile(r"http://127\.0\.0\.1:\d+/")
+START_LIMIT_S = 60
+
+
+class Site:
+    """One running `fluxlit_run`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def log(self) -> str:
+        """All that the command has printed."""
+        return "".join(self.lines)
+
+    @property
+    def url(self) -> str:
+        """The public URL, without a slash at its end."""
+        found = URL.search(self.log)
+        assert found, self.log
+        return found.group().rstrip("/")
+
+    def wait_ready(self) -> None:
+        """Wait for the banner."""
+        assert self._ready.wait(START_LIMIT_S), self.log
+        assert self.process.poll() is None, self.log
+
+    def wait_until_ready_again(self, limit_s: float = 30) -> None:
+        """Wait until the readiness probe says so."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                urllib.request.urlopen(f"{self.url}/api/readyz", timeout=5).close()
+                return
+            # A probe has nothing to wait on but its own next try.
+            threading.Event().wait(0.1)
+        raise AssertionError(self.log)
+
+    def child(self, module: str, *arguments: str) -> int:
+        """The pid of the child that runs `python -m <module> <arguments>`."""
+        wanted = ["-m", module, *arguments]
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().decode().split("\0")
+                stat = (folder / "stat").read_text()
+                parent = int(stat.rpartition(")")[2].split()[1])
+                if parent == self.process.pid and wanted == words[1 : 1 + len(wanted)]:
+                    return int(folder.name)
+        raise AssertionError(f"no child runs {wanted}")
+
+    def stop(self) -> int:
+        """Stop as an operator does; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        self._reader.join(5)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if READY.search(line):
+                self._ready.set()
+        self._ready.set()
+
+
+def site_environment(folder: Path, **variables: str) -> dict[str, str]:
+    """The environment of a demo whose database and caches are in a folder of its own."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("FLUXLIT_", "DJANGO_"))
+    }
+    return {
+        **inherited,
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "ENV_FILE": "",
+        "SECRET_KEY": "a-key-for-tests-only-that-is-long-enough-to-please-the-checks",
+        "DEBUG": "true",
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "FLUXLIT_DEMO_PASSWORD": PASSWORD,
+        "FLUXLIT_ASSETS_DIR": str(folder / "assets"),
+        "PYTHONUNBUFFERED": "1",
+        **variables,
+    }
+
+
+def manage(environment: Mapping[str, str], *arguments: str) -> None:
+    """Run a management command to its end."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def prepare_demo(environment: Mapping[str, str]) -> None:
+    """Make the database, its data and the administrator."""
+    manage(environment, "migrate", "-v0")
+    manage(environment, "load_demo")
+    manage(environment, "demo_admin")
+
+
+@contextlib.contextmanager
+def running_site(environment: Mapping[str, str], *arguments: str) -> Iterator[Site]:
+    """Run the command on a free port until the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "fluxlit_run", "--port", "0", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    site = Site(process)
+    try:
+        site.wait_ready()
+        yield site
+    finally:
+        site.stop()
