@@ -1,0 +1,43 @@
+"""What the Streamlit pages decide by themselves; how they look and work is for the browser tests."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from project.shop import streamlit_pages
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "shown"),
+    [
+        (110, 100, "+10.0%"),
+        (90, 100, "-10.0%"),
+        (1, 3, "-66.7%"),
+        (5, 0, None),
+        (5, None, None),
+        ("1.5", 1, "+50.0%"),
+    ],
+)
+def test_change__in_per_cent(value, old, shown):
+    """A change is shown with its sign, and not at all without something to compare with."""
+    assert shown == streamlit_pages.change(value, old)
+
+
+def test_may_import__staff_with_the_permission(clerk, member):
+    """Only active staff with the permission may, and it is asked of the database each time."""
+    permission = Permission.objects.get(codename="add_order")
+    as_clerk = SimpleNamespace(user={"id": str(clerk.pk)})
+    as_member = SimpleNamespace(user={"id": str(member.pk)})
+    without = streamlit_pages.may_import(as_clerk)
+    clerk.user_permissions.add(permission)
+    member.user_permissions.add(permission)
+
+    with_it = streamlit_pages.may_import(as_clerk), streamlit_pages.may_import(as_member)
+    clerk.is_active = False
+    clerk.save()
+
+    assert (False, (True, False), False) == (without, with_it, streamlit_pages.may_import(as_clerk))
+    assert not streamlit_pages.may_import(SimpleNamespace(user={}))
