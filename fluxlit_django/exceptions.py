@@ -3,6 +3,7 @@
 FluxLitError
  ├─ ConfigError        a setting has a value that cannot be used
  ├─ StartupError       a child process never got as far as serving
+ ├─ PageInputError     what came with a page's request is missing or has the wrong form
  └─ UpstreamError      a sidecar could not answer a request
      ├─ UpstreamUnavailable   nothing listens, or no sidecar is there     503
      ├─ UpstreamTimeout       it listens and does not answer in time      504
@@ -24,6 +25,10 @@ class ConfigError(FluxLitError, ImproperlyConfigured):
 
 class StartupError(FluxLitError):
     """A child process ended, or ran out of time, before it served its first request."""
+
+
+class PageInputError(FluxLitError, ValueError):
+    """A header, cookie or query parameter of a page is missing or has the wrong form; viewers may read it."""
 
 
 class UpstreamError(FluxLitError):

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.utils.module_loading import import_string
 
 from fluxlit_django import sessions
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import identity
 from fluxlit_django.gateway.headers import Headers
 from fluxlit_django.gateway.identity import Viewer
+from fluxlit_django.rules import passes
 
 
 class Verdict(enum.Enum):
@@ -53,26 +52,6 @@ def decide(app: AppConfig, user: Any) -> Decision:
     if passes(app.access, user if is_known else AnonymousUser()):
         return Decision(Verdict.ALLOW, viewer)
     return Decision(Verdict.FORBID if is_known else Verdict.SIGN_IN, viewer)
-
-
-def passes(rule: str, user: Any) -> bool:
-    """Whether a user passes an access rule, as `conf.parse_access` takes them. May read the database."""
-    kind, _, name = rule.partition(":")
-    if kind == "public":
-        return True
-    if kind == "login":
-        return bool(user.is_authenticated)
-    if kind == "staff":
-        return bool(user.is_staff)
-    if kind == "perm":
-        return bool(user.has_perm(name))
-    if kind == "group":
-        return bool(user.is_authenticated and user.groups.filter(name=name).exists())
-    return _call(import_string(rule), user)
-
-
-def _call(rule: Callable[[Any], Any], user: Any) -> bool:
-    return bool(async_to_sync(rule)(user) if iscoroutinefunction(rule) else rule(user))
 
 
 def decide_for_session(app: AppConfig, key: str) -> Decision:

@@ -1,17 +1,20 @@
 """Daphne as the gateway's server, with the back-pressure and the limits it lacks.
 
 It still reads an upload whole before the application starts, so a refusal by size comes late; uvicorn
-is the default for that reason. It drops empty WebSocket messages and close reasons.
+is the default for that reason. It drops empty WebSocket messages and the reason of a browser's close, and
+refuses every handshake with 403.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import socket
 from typing import Any
 
+from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from twisted.internet import reactor as twisted_reactor
 from twisted.internet.interfaces import IPushProducer
@@ -31,7 +34,9 @@ def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
     config = runtime.config
     server = _Server(
         application,
-        endpoints=[f"fd:fileno={listener.fileno()}:domain={int(listener.family)}"],
+        # Without a domain: Twisted 26 passes it on as text, which no family is. INET does for INET6 as well,
+        # since an accepted connection tells its own family.
+        endpoints=[f"fd:fileno={listener.fileno()}"],
         signal_handlers=False,
         ping_interval=config.gateway_ws_ping_interval_s,
         ping_timeout=config.gateway_ws_ping_interval_s * _PINGS_LOST,
@@ -74,7 +79,12 @@ class _Server(Server):
         """Once the reactor runs: tell the supervisor, follow it, and drain on a signal."""
         self._runtime = runtime
         self._tasks = set()
-        reactor.callWhenRunning(lambda: self._spawn(self._attend()))
+        reactor.callWhenRunning(self._begin)
+
+    def _begin(self) -> None:
+        # A message over the limit is answered with a close code, instead of a cut connection.
+        self.ws_factory.setProtocolOptions(failByDrop=False)
+        self._spawn(self._attend())
 
     async def _attend(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,6 +109,23 @@ class _Server(Server):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def create_application(self, protocol: Any, scope: Any) -> Any:
+        """Start the application for a connection, and break the connection off when it fails in mid-answer.
+
+        Daphne would write its 500 page behind the half body, fail at it, and stop reaping connections.
+        """
+        queue = super().create_application(protocol, scope)
+        running = self.connections.get(protocol, {}).get("application_instance")
+        if running is not None and isinstance(protocol, WebRequest):
+            running.add_done_callback(functools.partial(self._break_off, protocol))
+        return queue
+
+    def _break_off(self, protocol: Any, finished: asyncio.Future[None]) -> None:
+        failed = not finished.cancelled() and finished.exception() is not None
+        if failed and protocol._response_started and protocol.channel is not None:
+            self.protocol_disconnected(protocol)
+            protocol.channel.loseConnection()
+
     async def handle_reply(self, protocol: Any, message: Any) -> None:
         """Pass a message to the connection, then wait until its write buffer has room again."""
         kind = message["type"]
@@ -107,6 +134,8 @@ class _Server(Server):
         if is_last and gate is not None:
             protocol.unregisterProducer()
             del self.connections[protocol]["gate"]
+        if kind == "websocket.close" and self._close(protocol, message):
+            return
         await super().handle_reply(protocol, message)
         details = self.connections.get(protocol)
         if details is None or "disconnected" in details or is_last:
@@ -116,6 +145,16 @@ class _Server(Server):
             self._register(protocol, gate, is_socket=kind == "websocket.accept")
         if gate is not None:
             await gate.is_open.wait()
+
+    def _close(self, protocol: Any, message: Any) -> bool:
+        """Close an open socket with any code and with its reason, which Daphne's own way cannot.
+
+        It goes through Autobahn's `sendClose`, which takes no code but 1000 and 3000 to 4999.
+        """
+        if protocol not in self.connections or protocol.state != protocol.STATE_OPEN:
+            return False
+        protocol.sendCloseFrame(message.get("code") or 1000, (message.get("reason") or "").encode())
+        return True
 
     def _register(self, protocol: Any, gate: _Gate, *, is_socket: bool) -> None:
         if is_socket:

@@ -56,7 +56,8 @@ TO_SIDECAR = frozenset(
 """What a Streamlit app needs of a request. Everything else stays out unless a setting lists it."""
 
 NEVER_TO_SIDECAR = (
-    frozenset({b"authorization", b"cookie", b"set-cookie", b"host", b"content-length"}) | HOP_BY_HOP
+    frozenset({b"authorization", b"cookie", b"set-cookie", b"host", b"content-length", b"x-request-id"})
+    | HOP_BY_HOP
 )
 """Names that the setting of further headers cannot open, besides `X-Forwarded-*` and the reserved prefix."""
 
@@ -73,11 +74,13 @@ def get(headers: Headers, name: bytes) -> bytes | None:
 
 
 def without_reserved(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """The headers without those that only the gateway may set, also when spelt with `_` for `-`."""
+    """The headers without those that only the gateway may set.
+
+    Names with a `_` go too: Django, as WSGI before it, takes them for their namesakes with a `-`, so that
+    `X_Forwarded_Proto` would pass for what only a proxy may say (CVE-2015-0219).
+    """
     return [
-        (name, value)
-        for name, value in headers
-        if not name.lower().replace(b"_", b"-").startswith(RESERVED_PREFIX)
+        (name, value) for name, value in headers if b"_" not in name and not name.startswith(RESERVED_PREFIX)
     ]
 
 
@@ -99,6 +102,16 @@ def _may_be_opened(name: bytes) -> bool:
     return not closed
 
 
+def _nominated(headers: Headers) -> set[bytes]:
+    """The names that a message's `Connection` headers say are for one hop only."""
+    return {
+        token.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for token in value.split(b",")
+    }
+
+
 def to_sidecar(
     headers: Headers, allowed: frozenset[bytes], cookies: frozenset[bytes] = frozenset()
 ) -> list[tuple[str, str]]:
@@ -109,6 +122,8 @@ def to_sidecar(
         allowed: made by `allowed_names`.
         cookies: names of cookies that pass besides Streamlit's own.
     """
+    headers = list(headers)
+    allowed = allowed - _nominated(headers)
     passed = []
     for name, value in headers:
         if name in allowed:
@@ -133,15 +148,9 @@ def keep_cookies(header: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def from_sidecar(raw_headers: Headers) -> list[tuple[bytes, bytes]]:
-    """A sidecar's response headers that a browser gets: no hop-by-hop ones, no banner."""
+    """A sidecar's response headers that a browser gets: no hop-by-hop ones, no banner, no id but ours."""
     headers = [(name.lower(), value) for name, value in raw_headers]
-    nominated = {
-        token.strip().lower()
-        for name, value in headers
-        if name == b"connection"
-        for token in value.split(b",")
-    }
-    dropped = HOP_BY_HOP | nominated | {b"server", b"date"}
+    dropped = HOP_BY_HOP | _nominated(headers) | {b"server", b"date", b"x-request-id"}
     return [(name, value) for name, value in headers if name not in dropped]
 
 

@@ -51,17 +51,20 @@ class HttpHop:
             await responses.send_too_large(send, cap, _CAP_SETTING)
             return
         exchange = _Exchange(self._runtime, scope, receive, send, request_id)
+        # Once the status is out, breaking the connection off is the only way left to say it failed: the
+        # server does so on what is raised here.
         try:
             with self._runtime.transfer():
                 await exchange.run(app, path, viewer)
         except limits.ClientGone:
             logger.debug("client gone request_id=%s", request_id)
         except limits.BodyTooLarge:
+            if exchange.has_started:
+                raise
             await responses.send_too_large(send, cap, _CAP_SETTING)
         except UpstreamError as exc:
             logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
             if exchange.has_started:
-                # The status is out; breaking the connection off is the only way left to say it failed.
                 raise
             await send_unavailable(send, exc.status, request_id)
 
@@ -103,7 +106,7 @@ class _Exchange:
                     scope["method"],
                     upstream.url(sidecar.address, path, scope["query_string"]),
                     headers=request_headers(self._runtime, scope, viewer, self._request_id),
-                    data=self._body.chunks() if with_body else None,
+                    data=self._body if with_body else None,
                     allow_redirects=False,
                 ) as response:
                     await self._relay(response, watch=self._body.is_complete or not with_body)
@@ -117,10 +120,7 @@ class _Exchange:
         start = {
             "type": "http.response.start",
             "status": response.status,
-            "headers": [
-                *headers.from_sidecar(response.raw_headers),
-                (b"x-request-id", self._request_id.encode()),
-            ],
+            "headers": headers.from_sidecar(response.raw_headers),
             "trailers": False,
         }
         if response.content_length is not None and response.content_length <= _SMALL:

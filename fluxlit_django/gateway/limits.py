@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from fluxlit_django.exceptions import FluxLitError
+from fluxlit_django.exceptions import FluxLitError, UpstreamBroken
 from fluxlit_django.gateway import headers as header_policy
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -70,18 +70,28 @@ class Body:
     def __init__(self, receive: Callable[[], Awaitable[Any]], cap: int) -> None:
         self._receive = receive
         self._cap = cap
+        self._is_begun = False
         self.passed = 0
         self.is_complete = False
         self.failure: FluxLitError | None = None
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives.
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, once.
 
         Raises:
             BodyTooLarge: more than the cap arrived.
             ClientGone: the browser left before the end. Raising is what keeps the sidecar from
                 taking the part for the whole: the connection to it is broken off (L24).
+            UpstreamBroken: it is read a second time. aiohttp repeats idempotent requests, PUT among them,
+                on a kept connection that turns out to be closed, and would send what is left for the whole.
         """
+        if self._is_begun:
+            msg = "The sidecar closed the connection during an upload."
+            raise UpstreamBroken(msg)
+        self._is_begun = True
+        return self._chunks()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
         while not self.is_complete:
             message = await self._receive()
             if message["type"] == "http.disconnect":

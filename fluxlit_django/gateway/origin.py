@@ -16,12 +16,12 @@ _LOCAL_HOSTS = (".localhost", "127.0.0.1", "[::1]")
 
 def is_host_allowed(headers: header_policy.Headers) -> bool:
     """Whether Django would serve the request's Host, by `ALLOWED_HOSTS` and `DEBUG`."""
-    host = header_policy.get(headers, b"host")
-    if host is None:
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
         return False
     # As HttpRequest.get_host() in Django 5.2 to 6.1, with the settings read each time for override_settings.
     allowed = tuple(settings.ALLOWED_HOSTS) or (_LOCAL_HOSTS if settings.DEBUG else ())
-    return _is_allowed(host.decode("latin-1"), allowed)
+    return _is_allowed(hosts[0].decode("latin-1"), allowed)
 
 
 @functools.lru_cache(maxsize=256)
@@ -41,7 +41,10 @@ def is_origin_allowed(headers: header_policy.Headers) -> bool:
     if len(origins) != 1:
         return False
     origin = origins[0].decode("latin-1")
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return False
     host = (header_policy.get(headers, b"host") or b"").decode("latin-1")

@@ -89,6 +89,7 @@ class HttpRouter:
         """Answer one HTTP request."""
         scope = self._runtime.edge.restore(scope)
         request_id = headers.request_id(scope["headers"])
+        send = responses.with_request_id(send, request_id)
         if limits.is_header_too_large(scope["headers"]):
             await responses.send_text(send, 431, "Request Header Fields Too Large.")
             return

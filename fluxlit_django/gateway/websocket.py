@@ -26,7 +26,9 @@ NORMAL, GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1000, 1001, 1011, 1012
 CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")}
 """Close codes of our own. On them, the script in the document loads the page again, and Django answers."""
 
-_NO_STATUS, _ABNORMAL = 1005, 1006  # RFC 6455 §7.4.1: told to an application, never sent in a frame
+_NO_STATUS, _ABNORMAL = 1005, 1006
+_NEVER_SENT = {1004, _NO_STATUS, _ABNORMAL, 1015}
+"""RFC 6455 §7.4.1: told to an application, or reserved, and never in a frame."""
 
 _SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
 _CLOSE_TIMEOUT_S = 2.0
@@ -94,7 +96,9 @@ class StreamlitConsumer(AsyncConsumer):
         try:
             self._sidecar = await self._dial(self._decision.viewer)
         except aiohttp.WSServerHandshakeError as exc:
-            await responses.deny_socket(self.base_send, self.scope, exc.status, "The Streamlit app refused.")
+            # Anything but an error status is not an answer that a handshake can have.
+            status = exc.status if exc.status >= 400 else 502
+            await responses.deny_socket(self.base_send, self.scope, status, "The Streamlit app refused.")
             raise StopConsumer from None
         except UpstreamError as exc:
             logger.warning("%s app=%s request_id=%s", exc, self._app.name, self._request_id)
@@ -266,7 +270,7 @@ def _sendable(code: int, instead_of_abnormal: int) -> int:
     """A close code that may stand in a frame."""
     if code == _NO_STATUS:
         return NORMAL
-    return instead_of_abnormal if code == _ABNORMAL or code < NORMAL else code
+    return code if NORMAL <= code < 5000 and code not in _NEVER_SENT else instead_of_abnormal
 
 
 def _accepted_subprotocol(sidecar: aiohttp.ClientWebSocketResponse[bool]) -> str | None:
