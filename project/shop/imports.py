@@ -26,7 +26,7 @@ REQUIRED_COLUMNS = ("reference", "placed_at", "email", "sku", "quantity")
 OPTIONAL_COLUMNS = ("unit_price", "status")
 MAX_LINES = 20_000
 SAMPLE_PREFIX = "CSV-"
-BATCH = 50
+BATCH = 20
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.-]{0,19}")
 
@@ -278,7 +278,7 @@ def save_orders(orders: tuple[OrderDraft, ...], report: Callable[[int], None]) -
     return lines_saved
 
 
-def make_sample(count: int = 120) -> str:
+def make_sample(count: int = 60) -> str:
     """A file of that many orders which fits the shop as it is now."""
     emails = list(Customer.objects.order_by("pk").values_list("email", flat=True)[:200])
     products = list(Product.objects.filter(is_active=True).order_by("pk"))
@@ -291,7 +291,7 @@ def make_sample(count: int = 120) -> str:
     rng = random.Random(first)
     now = timezone.localtime().replace(second=0, microsecond=0, tzinfo=None)
     for number in range(first, first + count):
-        placed_at = now - dt.timedelta(minutes=rng.randrange(48 * 60))
+        placed_at = now - dt.timedelta(minutes=rng.randrange(21 * 24 * 60))
         email = rng.choice(emails)
         for product in rng.sample(products, k=min(rng.choice((1, 1, 2, 3)), len(products))):
             row = (f"{SAMPLE_PREFIX}{number:05}", placed_at, email, product.sku, rng.choice((1, 1, 2, 4)))

@@ -16,7 +16,7 @@ from fluxlit_django import ApiClient, PageMeta, site
 from project.shop import charts, imports, reports
 from project.shop.models import Category, Country, Product
 
-# An emoji is drawn by the browser; a material icon in the tab is fetched from its maker (Streamlit 1.67).
+# What the browser shows in its tab.
 ICON = "🌿"
 WIDE = PageMeta(page_icon=ICON, layout="wide")
 PREVIEW_ROWS = 200
