@@ -1,0 +1,3 @@
+"""URLs of the benchmark's project: none of its own."""
+
+urlpatterns: list[object] = []
