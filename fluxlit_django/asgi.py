@@ -7,6 +7,7 @@ Point `ASGI_APPLICATION` at `fluxlit_django.asgi.application`, or build your own
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import django
@@ -15,35 +16,15 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest
-from django.urls import Resolver404, ResolverMatch, get_resolver, is_valid_path
 
+from fluxlit_django import handlers
 from fluxlit_django.gateway import assets
 from fluxlit_django.gateway.routing import ASGIApp, HttpRouter, WebSocketRouter
 from fluxlit_django.gateway.runtime import Runtime, get_runtime
 
-_OUR_URLS = "fluxlit_django.urls"
 
-
-class DjangoHandler(ASGIHandler):
+class DjangoHandler(handlers.AsksUsLast, ASGIHandler):
     """Django's own handler, which asks `fluxlit_django.urls` for what the project's URLconf does not know."""
-
-    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        """The view of a request.
-
-        Raises:
-            Resolver404: neither URLconf knows the path, or only the slash at its end is missing, which
-                CommonMiddleware then redirects.
-        """
-        try:
-            return super().resolve_request(request)
-        except Resolver404:
-            path = request.path_info
-            if settings.APPEND_SLASH and not path.endswith("/") and is_valid_path(f"{path}/"):
-                raise
-            match = get_resolver(_OUR_URLS).resolve(path)
-            request.resolver_match = match
-            return match
 
 
 class Lifespan:
@@ -72,6 +53,7 @@ def get_asgi_application(
         runtime: what the requests of this process share; the process's own when None.
     """
     django.setup(set_prefix=False)
+    import_module("fluxlit_django.urls")  # now, not in the loop: it may import an app's modules
     runtime = runtime or get_runtime()
     compressed = assets.cache_directory(runtime.config.assets_dir)
     frontend = assets.Assets(assets.bundle_directory(), compressed)

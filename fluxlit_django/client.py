@@ -1,7 +1,9 @@
-"""The client with which pages call the project's own API."""
+"""The clients with which pages call the project's own API."""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import ipaddress
 import re
 import threading
@@ -13,10 +15,12 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.http.request import validate_host
 
-from fluxlit_django import conf
+from fluxlit_django import conf, schema
 
 if TYPE_CHECKING:
     import httpx
+
+HeaderFactory = Callable[[], Mapping[str, str]]
 
 DEFAULT_TIMEOUT_S = 30.0
 
@@ -26,11 +30,65 @@ _WILDCARD_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # What Django accepts in DEBUG with no ALLOWED_HOSTS.
 
 
-class ApiClient:
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 §9.2.2
+_WORTH_ANOTHER_TRY = frozenset({502, 503, 504})
+_FIRST_PAUSE_S = 0.1
+
+
+class _Calls:
+    """What both clients have in common: where requests go, and with what."""
+
+    def __init__(
+        self,
+        base_url: str | None,
+        timeout: float,
+        default_headers: Mapping[str, str] | None,
+        auth_header_factory: HeaderFactory | None,
+        request_id_factory: Callable[[], str | None] | None,
+        retries: int,
+    ) -> None:
+        self.base_url = (base_url or default_base_url(conf.get_config())).rstrip("/")
+        self.timeout = timeout
+        self._default_headers = dict(default_headers or {})
+        self._auth_header_factory = auth_header_factory
+        self._request_id_factory = request_id_factory
+        self._retries = retries
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}>"
+
+    def _url(self, path: str) -> str:
+        check_path(path)
+        return f"{self.base_url}/{path.lstrip('/')}"
+
+    def _headers(self, call_headers: Mapping[str, str]) -> httpx.Headers:
+        import httpx
+
+        headers = httpx.Headers(self._default_headers)
+        headers.update(self._auth_header_factory() if self._auth_header_factory else {})
+        headers.update(call_headers)
+        request_id = self._request_id_factory() if self._request_id_factory else None
+        if request_id:
+            headers.setdefault(REQUEST_ID_HEADER, request_id)
+        host = accepted_host(self.base_url)
+        if host:
+            headers.setdefault("Host", host)
+        return headers
+
+    def _pauses(self, method: str, options: Mapping[str, Any]) -> list[float]:
+        """Seconds to wait before each further try; none for what must not be sent twice."""
+        can_repeat = method.upper() in _IDEMPOTENT and not options.get("files")
+        if not can_repeat or not isinstance(options.get("content", ""), (str, bytes)):
+            return []
+        return [_FIRST_PAUSE_S * 2**number for number in range(self._retries)]
+
+
+class ApiClient(_Calls):
     """Calls the API that Django serves, with paths below its base.
 
     Answers of every status are returned, not raised; redirects are not followed; proxies named in the
-    environment are not used. Safe to use from several threads, and usable again after `close`.
+    environment are not used. A request that can be repeated is, when no answer or 502, 503 or 504 comes.
+    Safe to use from several threads, and usable again after `close`.
 
     Example:
         with ApiClient() as client:
@@ -43,9 +101,10 @@ class ApiClient:
         *,
         timeout: float = DEFAULT_TIMEOUT_S,
         default_headers: Mapping[str, str] | None = None,
-        auth_header_factory: Callable[[], Mapping[str, str]] | None = None,
+        auth_header_factory: HeaderFactory | None = None,
         request_id_factory: Callable[[], str | None] | None = None,
         transport: httpx.BaseTransport | None = None,
+        retries: int = 2,
     ) -> None:
         """Make a client; it connects when it is first used.
 
@@ -56,21 +115,48 @@ class ApiClient:
             auth_header_factory: called for each request; its headers win over the default ones.
             request_id_factory: called for each request; its result is sent as `X-Request-ID`.
             transport: an httpx transport to send with instead of the network.
+            retries: how often a request that can be repeated is, with longer pauses each time.
         """
-        self.base_url = (base_url or default_base_url(conf.get_config())).rstrip("/")
-        self.timeout = timeout
-        self._default_headers = dict(default_headers or {})
-        self._auth_header_factory = auth_header_factory
-        self._request_id_factory = request_id_factory
-        self._transport = transport
+        super().__init__(base_url, timeout, default_headers, auth_header_factory, request_id_factory, retries)
+        self._transport = transport or (in_process_transport() if _is_in_process(base_url) else None)
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._http: httpx.Client | None = None
-
-    def __repr__(self) -> str:
-        return f"<ApiClient {self.base_url}>"
 
     def __enter__(self) -> ApiClient:
         return self
+
+    @classmethod
+    def for_fluxlit(
+        cls,
+        *,
+        bearer_token: str | None = None,
+        auth_header_factory: HeaderFactory | None = None,
+        **options: Any,
+    ) -> ApiClient:
+        """A client that sends a bearer token, or the headers that a function gives; further options as usual.
+
+        Raises:
+            TypeError: both are given.
+        """
+        if bearer_token is not None and auth_header_factory is not None:
+            msg = "Give bearer_token or auth_header_factory, not both."
+            raise TypeError(msg)
+        if bearer_token is not None:
+            auth_header_factory = _bearer(bearer_token)
+        return cls(auth_header_factory=auth_header_factory, **options)
+
+    def with_bearer(self, token: str) -> ApiClient:
+        """A new client that sends this token as `Authorization: Bearer`, and no other credentials."""
+        return ApiClient(
+            self.base_url,
+            timeout=self.timeout,
+            default_headers=self._default_headers,
+            auth_header_factory=_bearer(token, self._auth_header_factory),
+            request_id_factory=self._request_id_factory,
+            transport=self._transport,
+            retries=self._retries,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -98,7 +184,40 @@ class ApiClient:
         url = self._url(path)
         if params is not None:
             url = str(http.build_request("GET", url).url.copy_merge_params(params))
+        for pause_s in self._pauses(method, options):
+            try:
+                response = http.request(method, url, headers=self._headers(headers or {}), **options)
+            except _connection_errors():
+                response = None
+            if response is not None and response.status_code not in _WORTH_ANOTHER_TRY:
+                return response
+            self._closing.wait(pause_s)
         return http.request(method, url, headers=self._headers(headers or {}), **options)
+
+    def get_model(self, path: str, model: Any, **options: Any) -> Any:
+        """The answer to a GET as a pydantic model, a dataclass, or a list of these.
+
+        Raises:
+            httpx.HTTPStatusError: the status is 4xx or 5xx.
+            ValueError: the answer does not fit.
+        """
+        return schema.validate_any(model, self.get(path, **options).raise_for_status().json())
+
+    def post_model(
+        self, path: str, response_model: Any, *, body: Any = None, json: Any = None, **options: Any
+    ) -> Any:
+        """The answer to a POST as `get_model` gives it; `body` is a pydantic model or a dataclass.
+
+        Raises:
+            TypeError: both `body` and `json` are given.
+        """
+        if body is not None and json is not None:
+            msg = "Give body or json, not both."
+            raise TypeError(msg)
+        sent = json if body is None else _as_json(body)
+        return schema.validate_any(
+            response_model, self.post(path, json=sent, **options).raise_for_status().json()
+        )
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Send a GET request; see `request`."""
@@ -132,6 +251,7 @@ class ApiClient:
         """Close all connections."""
         with self._lock:
             http, self._http = self._http, None
+            self._closing.set()
         if http is not None:
             http.close()
 
@@ -140,27 +260,138 @@ class ApiClient:
         import httpx
 
         with self._lock:
+            self._closing.clear()
             if self._http is None:
                 self._http = httpx.Client(timeout=self.timeout, trust_env=False, transport=self._transport)
             return self._http
 
-    def _url(self, path: str) -> str:
-        check_path(path)
-        return f"{self.base_url}/{path.lstrip('/')}"
 
-    def _headers(self, call_headers: Mapping[str, str]) -> httpx.Headers:
+class AsyncApiClient(_Calls):
+    """The same for async code: `await client.get("/orders")`. Use and close it on one event loop."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        default_headers: Mapping[str, str] | None = None,
+        auth_header_factory: HeaderFactory | None = None,
+        request_id_factory: Callable[[], str | None] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retries: int = 2,
+    ) -> None:
+        """Make a client; see `ApiClient`."""
+        super().__init__(base_url, timeout, default_headers, auth_header_factory, request_id_factory, retries)
+        self._transport = transport
+        self._http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> AsyncApiClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> httpx.Response:
+        """Send a request; see `ApiClient.request`."""
+        http = self._open()
+        url = self._url(path)
+        if params is not None:
+            url = str(http.build_request("GET", url).url.copy_merge_params(params))
+        for pause_s in self._pauses(method, options):
+            try:
+                response = await http.request(method, url, headers=self._headers(headers or {}), **options)
+            except _connection_errors():
+                response = None
+            if response is not None and response.status_code not in _WORTH_ANOTHER_TRY:
+                return response
+            await asyncio.sleep(pause_s)
+        return await http.request(method, url, headers=self._headers(headers or {}), **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        """Send a GET request."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        """Send a POST request."""
+        return await self.request("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> httpx.Response:
+        """Send a PUT request."""
+        return await self.request("PUT", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> httpx.Response:
+        """Send a PATCH request."""
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> httpx.Response:
+        """Send a DELETE request."""
+        return await self.request("DELETE", path, **options)
+
+    async def head(self, path: str, **options: Any) -> httpx.Response:
+        """Send a HEAD request."""
+        return await self.request("HEAD", path, **options)
+
+    async def options(self, path: str, **options: Any) -> httpx.Response:
+        """Send an OPTIONS request."""
+        return await self.request("OPTIONS", path, **options)
+
+    async def get_model(self, path: str, model: Any, **options: Any) -> Any:
+        """See `ApiClient.get_model`."""
+        return schema.validate_any(model, (await self.get(path, **options)).raise_for_status().json())
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    def _open(self) -> httpx.AsyncClient:
         import httpx
 
-        headers = httpx.Headers(self._default_headers)
-        headers.update(self._auth_header_factory() if self._auth_header_factory else {})
-        headers.update(call_headers)
-        request_id = self._request_id_factory() if self._request_id_factory else None
-        if request_id:
-            headers.setdefault(REQUEST_ID_HEADER, request_id)
-        host = accepted_host(self.base_url)
-        if host:
-            headers.setdefault("Host", host)
-        return headers
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=self.timeout, trust_env=False, transport=self._transport)
+        return self._http
+
+
+def in_process_transport() -> httpx.BaseTransport:
+    """Answers from the project's own handler, in this process and thread: no network, no server."""
+    import httpx
+
+    from fluxlit_django import handlers  # loads Django's ORM, which a client by network does not need
+
+    return httpx.WSGITransport(
+        app=handlers.in_process_handler(), script_name=conf.get_config().root_path, remote_addr="127.0.0.1"
+    )
+
+
+def _is_in_process(base_url: str | None) -> bool:
+    return base_url is None and conf.get_config().api_transport == "inprocess"
+
+
+def _bearer(token: str, other: HeaderFactory | None = None) -> HeaderFactory:
+    return lambda: {**(other() if other else {}), "Authorization": f"Bearer {token}"}
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+
+
+def _as_json(body: Any) -> Any:
+    if schema.is_pydantic(type(body)):
+        return body.model_dump(mode="json")
+    return dataclasses.asdict(body) if dataclasses.is_dataclass(body) and not isinstance(body, type) else body
 
 
 def check_path(path: str) -> None:
@@ -182,6 +413,9 @@ def default_base_url(config: conf.Config) -> str:
     """The URL by which this machine reaches the API: the one configured, else the gateway's own address."""
     if config.internal_api_base:
         return config.internal_api_base
+    if config.api_transport == "inprocess":
+        scheme = "https" if settings.SECURE_SSL_REDIRECT else "http"
+        return f"{scheme}://127.0.0.1{config.api_mount_path}"
     host = config.gateway_host.strip("[]")
     host = _WILDCARD_HOSTS.get(host, host)
     shown = f"[{host}]" if ":" in host else host

@@ -38,6 +38,7 @@ MIB = 1 << 20
 _APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _ACCESS = re.compile(r"public|login|staff|perm:\w+\.\w+|group:.+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_ORIGIN = re.compile(r"https?://(?:\*\.)?[A-Za-z0-9.-]+(?::\d+)?")
 _MOUNT_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _ENVIRONMENT_ONLY = {"FLAGS", "DEMO_PASSWORD", "CONTROL_FD", "LISTEN_FD"}
 _MISSING: Any = object()
@@ -127,6 +128,25 @@ def seconds(low: float, high: float = 86_400.0) -> Callable[[Any], float]:
     return parse
 
 
+def parse_parameter_name(raw: Any) -> str:
+    """The name of a query parameter."""
+    name = parse_text(raw)
+    if not re.fullmatch(r"[A-Za-z][\w-]{0,63}", name, re.ASCII):
+        msg = "use a name of letters, digits, _ and -, such as fluxlit_sid"
+        raise ValueError(msg)
+    return name
+
+
+def parse_models(raw: Any) -> tuple[str, ...]:
+    """Models as app_label.ModelName, in lower case."""
+    labels = parse_list(raw)
+    for label in labels:
+        if not re.fullmatch(r"\w+\.\w+", label):
+            msg = f"use app_label.ModelName, such as shop.Order (not {label})"
+            raise ValueError(msg)
+    return tuple(label.lower() for label in labels)
+
+
 def parse_mount(raw: Any) -> str:
     """A URL path prefix without a slash at its end: "" for the root, or "/explore"."""
     path = parse_text(raw).strip("/")
@@ -155,6 +175,31 @@ def parse_url(raw: Any) -> str:
         msg = "use an absolute URL such as http://127.0.0.1:8501"
         raise ValueError(msg)
     return url
+
+
+def parse_ancestors(raw: Any) -> tuple[str, ...]:
+    """Who may show an app in a frame: self, origins such as https://portal.example, or none."""
+    words = tuple(dict.fromkeys(word.rstrip("/") for word in parse_list(raw)))
+    wrong = [word for word in words if word not in {"self", "none"} and not _ORIGIN.fullmatch(word)]
+    if wrong or ("none" in words and len(words) > 1):
+        msg = (
+            f"use none, or self and origins such as https://portal.example (not {', '.join(wrong or words)})"
+        )
+        raise ValueError(msg)
+    return words
+
+
+def parse_object(raw: Any) -> str:
+    """A JSON object, given as such or as a Python dict; "" for an empty one."""
+    msg = 'use a JSON object such as {"limit": 5}'
+    try:
+        found = json.loads(raw or "{}") if isinstance(raw, str) else raw
+        text = json.dumps(found)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(msg) from None
+    if not isinstance(found, dict):
+        raise ValueError(msg)
+    return text if found else ""
 
 
 def parse_script(raw: Any) -> str:
@@ -241,6 +286,8 @@ class AppConfig:
     sidecars: int = 1
     upstream: str = ""
     """URL of a Streamlit that somebody else runs; "" when the supervisor runs it."""
+    frame_ancestors: tuple[str, ...] = ("self",)
+    """Sites that may show the app in a frame; empty for what the project says of its other pages."""
 
     @property
     def url_path(self) -> str:
@@ -283,6 +330,54 @@ class Config:
     internal_api_base: str = setting(
         "", parse_url, "URL by which pages call the API; derived from host and port when empty."
     )
+    public_base_url: str = setting(
+        "", parse_url, "URL under which viewers reach the site; taken from each request when empty."
+    )
+    frame_ancestors: tuple[str, ...] = setting(
+        ("self",),
+        parse_ancestors,
+        "Sites that may show the default app in a frame: none, self, origins; empty for Django's own rule.",
+    )
+    api_transport: str = setting(
+        "http",
+        one_of("http", "inprocess"),
+        "How pages call the API: over the network, or in their own process.",
+    )
+    strict_page_signatures: bool = setting(
+        False, parse_bool, "Refuse a page with a parameter that nothing fills when it is registered."
+    )
+    url_session_query_param: str = setting(
+        "fluxlit_sid", parse_parameter_name, "Query parameter that carries the id of a URL session."
+    )
+    url_session_store: str = setting(
+        "database",
+        one_of("database", "cache", "session", "memory"),
+        "Where `site` keeps URL sessions.",
+    )
+    url_session_ttl_s: float = setting(
+        86_400.0, seconds(1, 31_536_000), "Time for which a URL session is kept.", unit="seconds"
+    )
+    url_session_slides: bool = setting(
+        True, parse_bool, "Start the time of a URL session anew whenever it is read."
+    )
+    url_session_keys: tuple[str, ...] = setting(
+        (), parse_list, "Keys of the session state that every URL session keeps; * for all but secrets."
+    )
+    disable_url_session: bool = setting(False, parse_bool, "Make URL sessions do nothing.")
+    force_url_session_in_tests: bool = setting(
+        False, parse_bool, "Let URL sessions work under FLUXLIT_TESTS."
+    )
+    watched_models: tuple[str, ...] = setting(
+        (), parse_models, "Models, as app.Model, whose changes `model_version` counts."
+    )
+    tests: bool = setting(
+        False, parse_bool, "Say that this process runs tests: overrides count, URL sessions do not."
+    )
+    test_page_overrides: str = setting(
+        "",
+        parse_object,
+        "Values for parameters of pages by name, as a JSON object; under FLUXLIT_TESTS only.",
+    )
     streamlit_upstream: str = setting(
         "", parse_url, "URL of a Streamlit that somebody else runs as the default app."
     )
@@ -296,6 +391,26 @@ class Config:
 
     streamlit_start_timeout_s: float = setting(
         60.0, seconds(1), "Longest time a sidecar may take until it serves.", unit="seconds"
+    )
+    streamlit_preimport: tuple[str, ...] = setting(
+        (), parse_list, "Modules that a sidecar imports before it serves, such as pandas."
+    )
+    streamlit_warm_up: bool = setting(
+        False,
+        parse_bool,
+        "Run the script once, for nobody, before a sidecar serves. Off, as a script may have effects.",
+    )
+    streamlit_max_sessions: int = setting(
+        0, whole_number(0, 1_000_000), "Most open sessions of one sidecar; 0 for any number."
+    )
+    streamlit_max_rss_mb: int = setting(
+        0,
+        whole_number(0, 1 << 24),
+        "Memory above which a sidecar is replaced, sessions going on until they end; 0 for never.",
+        unit="MiB",
+    )
+    streamlit_drain_timeout_s: float = setting(
+        300.0, seconds(0), "Time that the sessions of a replaced sidecar get to end.", unit="seconds"
     )
     graceful_shutdown_timeout_s: float = setting(
         10.0, seconds(0, 3600), "Time that running reruns and transfers get at a stop.", unit="seconds"
@@ -314,6 +429,15 @@ class Config:
     )
     gateway_ws_max_message_bytes: int = setting(
         32 * MIB, whole_number(1024, 1 << 31), "Largest WebSocket message from a browser.", unit="bytes"
+    )
+    gateway_max_sockets: int = setting(
+        10_000, whole_number(0, 1_000_000), "Most open WebSockets of a gateway worker; 0 for any number."
+    )
+    gateway_request_head_timeout_s: float = setting(
+        20.0, seconds(0.1), "Longest time that a browser may take for a request's headers.", unit="seconds"
+    )
+    gateway_request_body_timeout_s: float = setting(
+        60.0, seconds(0.1), "Longest silence of a browser during a request's body.", unit="seconds"
     )
     gateway_max_proxy_request_body_bytes: int = setting(
         256 * MIB,
@@ -411,6 +535,8 @@ def load_config() -> tuple[Config, list[Problem]]:
                 values[field.name] = field.metadata["parse"](raw)
             except ValueError as exc:
                 problems.append(_bad_value(_shown_name(field, source), raw, str(exc), field))
+    if sources["root_path"] == "default" and settings.FORCE_SCRIPT_NAME:
+        values["root_path"], sources["root_path"] = _forced_script_name(), "settings"
     problems += _unknown_names(user_settings)
     config = Config(**values, sources=sources)
     problems += _conflicts(config)
@@ -423,6 +549,21 @@ def _conflicts(config: Config) -> Iterator[Problem]:
         message = "FLUXLIT_TRUST_PROXY is set, and FLUXLIT_FORWARDED_ALLOW_IPS names no proxy."
         hint = "Set it to the addresses or networks of your proxies, for example 10.0.0.0/8."
         yield Problem("fluxlit.E005", message, hint)
+    if settings.FORCE_SCRIPT_NAME and config.root_path != _forced_script_name():
+        message = f"FLUXLIT_ROOT_PATH is {config.root_path!r}, FORCE_SCRIPT_NAME {_forced_script_name()!r}."
+        yield Problem("fluxlit.E006", message, "Set only one of them, or both to the same prefix.")
+    public_path = urlsplit(config.public_base_url).path
+    if config.public_base_url and public_path != config.root_path:
+        message = (
+            f"FLUXLIT_PUBLIC_BASE_URL is {config.public_base_url!r}, and its path is not FLUXLIT_ROOT_PATH."
+        )
+        hint = f"Let the URL end in {config.root_path!r}, or set FLUXLIT_ROOT_PATH to {public_path!r}."
+        yield Problem("fluxlit.E007", message, hint)
+
+
+def _forced_script_name() -> str:
+    """Django's own setting of the public path prefix, in the form of ours."""
+    return str(settings.FORCE_SCRIPT_NAME or "").rstrip("/")
 
 
 def _lookup(name: str, user_settings: Mapping[str, Any]) -> tuple[Any, str]:
@@ -467,7 +608,7 @@ def _nearest(key: str, known: set[str]) -> str:
     return f"Did you mean {matches[0]}?" if matches else "Remove it."
 
 
-_APP_KEYS = {"SCRIPT", "APP", "MOUNT", "ACCESS", "STREAMLIT_WORKERS", "STREAMLIT_UPSTREAM"}
+_APP_KEYS = {"SCRIPT", "APP", "MOUNT", "ACCESS", "STREAMLIT_WORKERS", "STREAMLIT_UPSTREAM", "FRAME_ANCESTORS"}
 
 
 def _apps(config: Config, raw_apps: Any, problems: list[Problem]) -> Iterator[AppConfig]:
@@ -485,6 +626,7 @@ def _apps(config: Config, raw_apps: Any, problems: list[Problem]) -> Iterator[Ap
             access=config.access,
             sidecars=config.streamlit_workers,
             upstream=config.streamlit_upstream,
+            frame_ancestors=config.frame_ancestors,
         )
     for name, raw in raw_apps.items():
         app = _named_app(name, raw, problems)
@@ -528,6 +670,7 @@ def _named_app(name: str, raw: Any, problems: list[Problem]) -> AppConfig | None
         access=values["ACCESS"],
         sidecars=values["STREAMLIT_WORKERS"],
         upstream=values["STREAMLIT_UPSTREAM"],
+        frame_ancestors=values["FRAME_ANCESTORS"],
     )
 
 

@@ -24,6 +24,9 @@ FD_VARIABLE = "FLUXLIT_CONTROL_FD"
 LISTEN_FD_VARIABLE = "FLUXLIT_LISTEN_FD"
 """Environment variable that tells a child the number of its inherited listening socket."""
 
+BUSY_HEADER = "x-fluxlit-busy"
+"""On a sidecar's refusal of a WebSocket: it has as many sessions as it may have."""
+
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _LINE_LIMIT = 1 << 20  # bytes
 
@@ -38,10 +41,40 @@ class SidecarStatus:
     address: str
     """`unix:/path/to.sock` or `http://host:port`."""
     state: str
-    """`starting`, `ready`, `restarting` (waiting for its next try), `failed` (breaker open) or `stopped`."""
+    """`starting`, `ready`, `restarting` (waiting for its next try), `failed` (breaker open), `draining`
+    (replaced; its sessions go on) or `stopped`."""
     restarts: int = 0
     detail: str = ""
     """Why it is in this state, in one line fit for an operator."""
+    generation: int = 1
+    """Grows with every replacement under one supervisor; a sidecar's replacement has its name."""
+    sessions: int = 0
+    """Open sessions, as it last said."""
+    rss_bytes: int = 0
+    """Memory it holds, as it last said."""
+
+
+@dataclass(frozen=True)
+class SidecarLoad:
+    """What a sidecar says of itself every few seconds."""
+
+    sessions: int = 0
+    """Sessions with an open socket."""
+    parked: int = 0
+    """Sessions whose browser has gone and may come back."""
+    running: int = 0
+    """Scripts that run now."""
+    rss_bytes: int = 0
+
+
+def encode_load(load: SidecarLoad) -> dict[str, Any]:
+    """The message by which a sidecar tells its load."""
+    return {"type": "load", **asdict(load)}
+
+
+def decode_load(message: Mapping[str, Any]) -> SidecarLoad:
+    """The load told by a message made by `encode_load`."""
+    return SidecarLoad(**{name: value for name, value in message.items() if name != "type"})
 
 
 def encode_sidecars(sidecars: list[SidecarStatus]) -> dict[str, Any]:
@@ -89,6 +122,17 @@ class ControlLine:
     def close(self) -> None:
         """Close this end."""
         self._writer.close()
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: each WebSocket takes one or two, and 1024 is usual."""
+    if sys.platform != "win32":
+        import resource  # there is none on Windows
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # macOS takes no "unlimited" here.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def die_with_parent() -> None:

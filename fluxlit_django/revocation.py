@@ -7,7 +7,9 @@ one for all sockets. With several workers or hosts the layer has to be one they 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import logging
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -18,6 +20,11 @@ from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.utils import timezone
+
+from fluxlit_django import sessions
+
+logger = logging.getLogger(__name__)
 
 EVERYBODY = "fluxlit.everybody"
 RECHECK = "fluxlit.recheck"
@@ -54,9 +61,18 @@ def tell(group: str, message_type: str) -> None:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        async_to_sync(layer.group_send)(group, {"type": message_type})
+        async_to_sync(_send)(layer, group, message_type)
     else:
-        _keep(loop.create_task(layer.group_send(group, {"type": message_type})))
+        _keep(loop.create_task(_send(layer, group, message_type)))
+
+
+async def _send(layer: Any, group: str, message_type: str) -> None:
+    try:
+        await layer.group_send(group, {"type": message_type})
+    except Exception:
+        # Each layer has errors of its own. A sign-out must not fail with the layer; the sockets it concerns
+        # ask again by themselves within FLUXLIT_ACCESS_RECHECK_S.
+        logger.exception("The channel layer did not take %s.", message_type)
 
 
 _sending: set[asyncio.Task[None]] = set()
@@ -97,8 +113,14 @@ def _on_user(sender: Any, instance: Any, **kwargs: Any) -> None:
 
 
 def _on_session_end(sender: Any, instance: Any, **kwargs: Any) -> None:
-    if isinstance(instance, AbstractBaseSession):
-        recheck(session_group(instance.session_key))
+    # Sockets notice by themselves when a session expires; `clearsessions` deletes many of those.
+    if isinstance(instance, AbstractBaseSession) and instance.expire_date > timezone.now():
+        transaction.on_commit(functools.partial(_end_session, instance.session_key))
+
+
+def _end_session(key: str) -> None:
+    sessions.forget(key)
+    tell(session_group(key), SIGNED_OUT)
 
 
 def _on_user_relation(sender: Any, instance: Any, action: str, pk_set: Any, **kwargs: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextvars import ContextVar, Token
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +15,11 @@ from django.contrib.auth import (
     get_user_model,
     load_backend,
 )
+from django.contrib.sessions.backends.base import UpdateError
 from django.utils.crypto import constant_time_compare
+
+_MESSAGES = "_fluxlit_messages"
+_current_key: ContextVar[str] = ContextVar("fluxlit_session_key", default="")
 
 
 def user_of_session(key: str) -> Any:
@@ -31,6 +37,45 @@ def user_of_session(key: str) -> Any:
     if user is None or not _password_unchanged(user, session.get(HASH_SESSION_KEY, "")):
         return None
     return user
+
+
+def set_current_key(key: str) -> Token[str]:
+    """Say whose session a page runs for; give the token to `reset_current_key` afterwards."""
+    return _current_key.set(key)
+
+
+def reset_current_key(token: Token[str]) -> None:
+    """Undo the `set_current_key` that returned this token."""
+    _current_key.reset(token)
+
+
+def current_session() -> Any:
+    """The session of the viewer for whom a page runs, or None for nobody."""
+    key = _current_key.get()
+    return import_module(settings.SESSION_ENGINE).SessionStore(key) if key else None
+
+
+def keep_messages(session: Any, messages: Iterable[tuple[str, str]]) -> None:
+    """Put messages, each a level and a text, into a request's session for `take_messages`."""
+    session[_MESSAGES] = [*session.get(_MESSAGES, []), *(list(message) for message in messages)]
+
+
+def take_messages(key: str) -> list[tuple[str, str]]:
+    """The messages kept in a session, which then has them no more. Reads and writes the session store."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    if _MESSAGES not in session:
+        return []
+    messages = [(str(level), str(text)) for level, text in session.pop(_MESSAGES)]
+    try:
+        session.save()
+    except UpdateError:  # the session has ended meanwhile
+        return []
+    return messages
+
+
+def forget(key: str) -> None:
+    """End a session whose row is gone: Django's `cached_db` store goes on finding it in its cache."""
+    import_module(settings.SESSION_ENGINE).SessionStore().delete(key)
 
 
 def _password_unchanged(user: Any, session_hash: str) -> bool:

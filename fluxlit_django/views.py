@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.contrib.messages import get_messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
+from django.template import Engine, TemplateDoesNotExist
+from django.template.loader import render_to_string
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.http import require_safe
 
+from fluxlit_django import sessions
 from fluxlit_django.conf import AppConfig, get_config
 from fluxlit_django.gateway import access, affinity, assets
 from fluxlit_django.gateway.access import Verdict
+from fluxlit_django.gateway.affinity import Affinity
 from fluxlit_django.gateway.routing import find_app
+from fluxlit_django.gateway.runtime import get_runtime
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_RETRY_AFTER_S = 10
 
 
 @login_not_required  # the app's own access rule decides
@@ -42,7 +53,45 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     if decision.verdict is Verdict.FORBID:
         raise PermissionDenied
-    return _with_affinity(request, HttpResponse(assets.document(), headers={"Cache-Control": "no-cache"}))
+    if get_runtime().directory.is_full(app, config.streamlit_max_sessions):
+        return _busy()
+    _keep_messages(request)
+    response = HttpResponse(assets.document(), headers={"Cache-Control": "no-cache"})
+    return _with_affinity(request, _framed(app, response))
+
+
+def _busy() -> HttpResponse:
+    """The page that says so and asks again by itself; a project's own `fluxlit/busy.html` comes first."""
+    context = {"title": get_config().title, "retry_after": _RETRY_AFTER_S}
+    try:
+        html = render_to_string("fluxlit/busy.html", context)
+    except TemplateDoesNotExist:  # the project's TEMPLATES don't look into apps
+        html = Engine(dirs=[str(_TEMPLATES)]).render_to_string("fluxlit/busy.html", context)
+    headers = {"Retry-After": str(_RETRY_AFTER_S), "Cache-Control": "no-store"}
+    return HttpResponse(html, status=503, headers=headers)
+
+
+def _keep_messages(request: HttpRequest) -> None:
+    """Hand what `django.contrib.messages` has for the viewer on to the page, which shows it as toasts."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or not request.session.session_key:
+        return
+    waiting = [(message.level_tag, str(message)) for message in get_messages(request)]
+    if waiting:
+        sessions.keep_messages(request.session, waiting)
+
+
+def _framed(app: AppConfig, response: HttpResponse) -> HttpResponse:
+    """Say who may show the document in a frame; nothing where the project's own rule is to count."""
+    if app.frame_ancestors == ("self",):
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    elif app.frame_ancestors == ("none",):
+        response.headers["X-Frame-Options"] = "DENY"
+    elif app.frame_ancestors:
+        words = ["'self'" if word == "self" else word for word in app.frame_ancestors]
+        response.headers["Content-Security-Policy"] = f"frame-ancestors {' '.join(words)}"
+        response.xframe_options_exempt = True
+    return response
 
 
 def _proper_path(app: AppConfig, path: str) -> str:
@@ -57,12 +106,14 @@ def _redirect(request: HttpRequest, path: str) -> HttpResponse:
 
 
 def _with_affinity(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Give the browser a token that keeps it with one sidecar, unless it has one."""
-    cookie = request.COOKIES.get(affinity.COOKIE_NAME, "")
-    if not cookie or not affinity.is_genuine(cookie):
+    """Give the browser a key that keeps it with one sidecar, and the generation that its page belongs to."""
+    generation = get_runtime().directory.newest_generation()
+    known = affinity.parse_cookie_value(request.COOKIES.get(affinity.COOKIE_NAME, ""))
+    if known is None or known.generation != generation:
+        key = affinity.new_key() if known is None else known.key
         response.set_cookie(
             affinity.COOKIE_NAME,
-            affinity.new_cookie(),
+            affinity.make_cookie(Affinity(key, generation)),
             secure=request.is_secure(),
             httponly=True,
             samesite="Lax",

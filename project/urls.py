@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from project.views import SignInView, SignOutView
+from project.views import SignInView, SignOutView, report
 
 admin.site.site_header = "Fernhill"
 admin.site.site_title = "Fernhill"
@@ -20,6 +20,7 @@ accounts = [
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include(accounts)),
+    path("report/", report, name="report"),
     path("api/", include("project.shop.api")),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -27,6 +28,12 @@ class SignOutView(LogoutView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """The question, with a button that posts."""
         return render(request, "registration/logout.html")
+
+
+@login_required
+def report(request: HttpRequest) -> HttpResponse:
+    """A page of Django's with two Streamlit pages in it."""
+    return render(request, "report.html")
 
 
 def error_response(status: int, code: str, message: str, **details: str) -> JsonResponse:

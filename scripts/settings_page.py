@@ -41,7 +41,8 @@ FLUXLIT = {
 }
 ```
 
-An app takes `SCRIPT`, `APP`, `MOUNT`, `ACCESS`, `STREAMLIT_WORKERS` and `STREAMLIT_UPSTREAM`; `MOUNT` is the
+An app takes `SCRIPT`, `APP`, `MOUNT`, `ACCESS`, `STREAMLIT_WORKERS`, `STREAMLIT_UPSTREAM` and
+`FRAME_ANCESTORS`; `MOUNT` is the
 app's name unless it is given. The default app is there as well when one of its settings names it, or an
 installed Django app has a module `streamlit_pages`.
 """
@@ -67,6 +68,8 @@ def _shown_default(field: dataclasses.Field[Any]) -> str:
         return f"`{field.default or '/'}`"
     if field.default in ("", ()):
         return "none"
+    if isinstance(field.default, tuple):
+        return f"`{','.join(field.default)}`"
     if unit == "bytes" and field.default and field.default % conf.MIB == 0:
         return f"`{field.default}` ({field.default // conf.MIB} MiB)"
     if isinstance(field.default, bool):

@@ -104,7 +104,6 @@ def site_environment(folder: Path, **variables: str) -> dict[str, str]:
         "DEBUG": "true",
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
         "FLUXLIT_DEMO_PASSWORD": PASSWORD,
-        "FLUXLIT_ASSETS_DIR": str(folder / "assets"),
         "PYTHONUNBUFFERED": "1",
         **variables,
     }

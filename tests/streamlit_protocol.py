@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileURLs
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
@@ -103,7 +104,8 @@ class StreamlitClient:
     """One browser tab.
 
     `base_path` is the app's mount with the root path, `path` the page below it; `session_id` resumes that
-    session, as the third entry of `Sec-WebSocket-Protocol` does for a browser that reconnects.
+    session, as the third entry of `Sec-WebSocket-Protocol` does for a browser that reconnects. `http` is an
+    HTTP client to use, with its cookies, instead of one of its own.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class StreamlitClient:
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
         timeout: float = 15.0,
+        http: aiohttp.ClientSession | None = None,
     ) -> None:
         self.base_path = base_path.rstrip("/")
         self.session_id = session_id
@@ -125,7 +128,8 @@ class StreamlitClient:
         self._cookies = dict(cookies or {})
         self._address = address
         self._base_url = "http://localhost" if address.startswith("unix:") else address.rstrip("/")
-        self._http: aiohttp.ClientSession | None = None
+        self._http = http
+        self._owns_http = http is None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
     async def __aenter__(self) -> StreamlitClient:
@@ -162,7 +166,7 @@ class StreamlitClient:
         self._socket = await asyncio.wait_for(
             self.http.ws_connect(
                 f"{self.base_path}/_stcore/stream",
-                headers={"Sec-WebSocket-Protocol": ", ".join(protocols)},
+                headers={**self._headers, "Sec-WebSocket-Protocol": ", ".join(protocols)},
                 max_msg_size=LARGEST_MESSAGE,
                 autoclose=True,
             ),
@@ -173,7 +177,7 @@ class StreamlitClient:
         """Close the WebSocket and every connection."""
         if self._socket is not None:
             await self._socket.close()
-        if self._http is not None:
+        if self._http is not None and self._owns_http:
             await self._http.close()
 
     async def rerun(
@@ -225,6 +229,29 @@ class StreamlitClient:
             answer = (await self.receive()).backend_operation_response
             if answer.request_id == file_id:
                 return answer.deferred_file.url or answer.error_msg
+
+    async def upload_url(self, name: str) -> FileURLs:
+        """Ask where a file may be uploaded to."""
+        message = BackMsg()
+        message.file_urls_request.request_id = name
+        message.file_urls_request.session_id = self.session_id or ""
+        message.file_urls_request.file_names.append(name)
+        await self.socket.send_bytes(message.SerializeToString())
+        while True:
+            answer = await self.receive()
+            if answer.WhichOneof("type") == "file_urls_response":
+                return answer.file_urls_response.file_urls[0]
+
+    async def rerun_with_file(self, uploader: Any, urls: FileURLs, name: str, size: int) -> Run:
+        """Rerun the script with an uploaded file in the uploader, a widget of an earlier run."""
+        message = BackMsg()
+        widget = message.rerun_script.widget_states.widgets.add(id=uploader.id)
+        file = widget.file_uploader_state_value.uploaded_file_info.add(
+            file_id=urls.file_id, name=name, size=size
+        )
+        file.file_urls.CopyFrom(urls)
+        await self.socket.send_bytes(message.SerializeToString())
+        return await self.collect()
 
     async def collect(self) -> Run:
         """Collect messages until the script finishes, round after round of `st.rerun`.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -8,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from django.test import override_settings
 
 from fluxlit_django import conf
-from fluxlit_django.client import ApiClient, accepted_host, check_path, default_base_url
+from fluxlit_django.client import ApiClient, AsyncApiClient, accepted_host, check_path, default_base_url
 
 
 def echo(request: httpx.Request) -> httpx.Response:
@@ -210,3 +212,119 @@ def test_door__names() -> None:
     assert fluxlit_django.Page is fluxlit_django.PageMeta
     with pytest.raises(AttributeError, match="no attribute 'pages_of_gold'"):
         fluxlit_django.pages_of_gold  # noqa: B018
+
+
+@dataclasses.dataclass
+class Line:
+    """A line of an order."""
+
+    sku: str
+    count: int = 1
+
+
+def answering(*answers: httpx.Response | Exception) -> tuple[httpx.MockTransport, list[httpx.Request]]:
+    """A transport with these answers in turn, and what it was sent."""
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        given = answers[min(len(sent), len(answers)) - 1]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    return httpx.MockTransport(answer), sent
+
+
+def test_get_model__dataclasses_and_pydantic() -> None:
+    """Answers become models, and lists of them; a bad status raises."""
+    transport, _ = answering(httpx.Response(200, json=[{"sku": "a", "count": "2"}]), httpx.Response(404))
+    with ApiClient("http://api.test", transport=transport, retries=0) as client:
+        assert [Line("a", 2)] == client.get_model("/lines", list[Line])
+        with pytest.raises(httpx.HTTPStatusError):
+            client.get_model("/lines", list[Line])
+
+
+def test_post_model__body_or_json() -> None:
+    """A model is sent as JSON; both at once is a mistake."""
+    transport, sent = answering(httpx.Response(200, json={"sku": "a"}))
+    with ApiClient("http://api.test", transport=transport) as client:
+        assert Line("a") == client.post_model("/lines", Line, body=Line("b", 3))
+        with pytest.raises(TypeError, match="body or json"):
+            client.post_model("/lines", Line, body=Line("b"), json={})
+
+    assert b'{"sku":"b","count":3}' == sent[0].content
+
+
+@pytest.mark.parametrize(
+    ("method", "answers", "expected"),
+    [
+        ("GET", [httpx.ConnectError("no"), httpx.Response(200)], 2),
+        ("GET", [httpx.Response(503), httpx.Response(502), httpx.Response(200)], 3),
+        ("PUT", [httpx.Response(504), httpx.Response(200)], 2),
+        ("GET", [httpx.Response(500)], 1),
+        ("POST", [httpx.Response(503)], 1),
+        ("PATCH", [httpx.Response(503)], 1),
+    ],
+)
+def test_retries__of_what_can_be_repeated(method: str, answers: list[object], expected: int) -> None:
+    """Only requests that can be sent twice are; the last answer is given as it is."""
+    transport, sent = answering(*answers)  # type: ignore[arg-type]
+    with ApiClient("http://api.test", transport=transport) as client:
+        client.request(method, "/x")
+
+    assert expected == len(sent)
+
+
+def test_retries__run_out() -> None:
+    """When they do, the last failure is the caller's."""
+    transport, sent = answering(httpx.ConnectError("no"))
+    with ApiClient("http://api.test", transport=transport) as client, pytest.raises(httpx.ConnectError):
+        client.get("/x")
+
+    assert 3 == len(sent)
+
+
+def test_bearer__with_and_for() -> None:
+    """A token is sent; the parent's other headers stay."""
+    transport, sent = answering(httpx.Response(200))
+    parent = ApiClient("http://api.test", transport=transport, auth_header_factory=lambda: {"X-A": "1"})
+    parent.with_bearer("t").get("/x")
+    ApiClient.for_fluxlit(bearer_token="u", base_url="http://api.test", transport=transport).get("/x")
+
+    assert ("1", "Bearer t") == (sent[0].headers["X-A"], sent[0].headers["Authorization"])
+    assert "Bearer u" == sent[1].headers["Authorization"]
+    with pytest.raises(TypeError, match="not both"):
+        ApiClient.for_fluxlit(bearer_token="t", auth_header_factory=dict)
+
+
+async def test_async_client__the_same() -> None:
+    """The async twin has every verb, refuses the same paths, and repeats what it may."""
+    transport, sent = answering(httpx.Response(503), httpx.Response(200, json={"sku": "a"}))
+    async with AsyncApiClient("http://api.test/api", transport=transport) as client:
+        assert Line("a") == await client.get_model("/x", Line, params={"q": "1"})
+        for call in (client.post, client.put, client.patch, client.delete, client.head, client.options):
+            await call("/x")
+        with pytest.raises(ValueError, match=r"'\.\.'"):
+            await client.get("/../x")
+
+    assert ["GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] == [r.method for r in sent]
+    assert "http://api.test/api/x?q=1" == str(sent[1].url)
+
+
+@pytest.mark.django_db
+def test_in_process__answers_without_a_server() -> None:
+    """With FLUXLIT_API_TRANSPORT=inprocess the project's own handler answers, middleware and all."""
+    with override_settings(FLUXLIT={"API_TRANSPORT": "inprocess", "ROOT_PATH": "/bi"}), ApiClient() as client:
+        assert 200 == client.get("/products", params={"page_size": 1}).status_code
+        assert 401 == client.get("/orders").status_code
+
+
+def test_door__has_all_it_names() -> None:
+    """Every name that the package offers is there."""
+    import fluxlit_django
+
+    for name in fluxlit_django.__all__:
+        assert getattr(fluxlit_django, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fluxlit_django.nothing  # noqa: B018

@@ -47,7 +47,7 @@ class Viewer:
             # aiohttp leaves TLS connections to close behind its back.
             await connector.close(abort_ssl=True)
         await self.http.close()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.05 if self.origin.startswith("https:") else 0)
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" when there is none."""
@@ -93,7 +93,11 @@ class Viewer:
         )
 
     async def upload(self, url: str, content: bytes, *, xsrf: str | None = None) -> tuple[int, str]:
-        """PUT a file as Streamlit's frontend does; the status and the text of the answer."""
+        """PUT a file as Streamlit's frontend does; the status and the text of the answer.
+
+        Args:
+            url: below the prefix; a sidecar gives it without its app's mount.
+        """
         if not self.cookie("_streamlit_xsrf"):
             await self.load_xsrf()
         form = aiohttp.FormData()
@@ -101,7 +105,7 @@ class Viewer:
         form.add_field("file", io.BytesIO(content), filename="data.bin")
         token = self.cookie("_streamlit_xsrf") if xsrf is None else xsrf
         headers = {"X-Xsrftoken": token, "Origin": self.origin}
-        async with self.http.put(url, data=form, headers=headers) as response:
+        async with self.http.put(f"{self.prefix}{url}", data=form, headers=headers) as response:
             return response.status, await response.text()
 
     async def load_xsrf(self, mount: str = "") -> None:

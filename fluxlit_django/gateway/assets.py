@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from fluxlit_django.conf import MIB
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.gateway import headers
+from fluxlit_django.gateway import headers, responses
 
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """Content codings, the smaller first, and the suffix that a file made with each one carries."""
@@ -146,6 +146,9 @@ class Assets:
 
     async def __call__(self, scope: Any, receive: Any, send: Any, *, name: str) -> None:
         """Answer with one of the bundle's files; `HEAD`, `Range` and `If-None-Match` are honoured."""
+        if scope["method"] not in {"GET", "HEAD"}:
+            await responses.send_text(send, 405, "Method Not Allowed.", headers=((b"allow", b"GET, HEAD"),))
+            return
         file = await self._find_compressed(scope, name)
         if file is None:
             await self._send_plain(scope, receive, send, name)
@@ -161,7 +164,7 @@ class Assets:
 
     async def _find_compressed(self, scope: Any, name: str) -> Compressed | None:
         accepted = headers.get(scope["headers"], b"accept-encoding")
-        is_whole = scope["method"] in {"GET", "HEAD"} and headers.get(scope["headers"], b"range") is None
+        is_whole = headers.get(scope["headers"], b"range") is None
         if not accepted or not is_whole or name not in self._compressible:
             return None
         for encoding in accepted_encodings(accepted):

@@ -1,8 +1,8 @@
 """Daphne as the gateway's server, with the back-pressure and the limits it lacks.
 
 It still reads an upload whole before the application starts, so a refusal by size comes late; uvicorn
-is the default for that reason. It drops empty WebSocket messages and the reason of a browser's close, and
-refuses every handshake with 403.
+is the default for that reason. It does not tell the reason of a browser's close, and refuses every handshake
+with 403.
 """
 
 from __future__ import annotations
@@ -53,6 +53,24 @@ def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
     server.run()
 
 
+def _send_message(protocol: Any, message: Any) -> None:
+    """Send a message of any length; Daphne drops empty ones, Autobahn those over the inbound limit."""
+    text = message.get("text")
+    if text is not None:
+        protocol.sendFrame(opcode=_TEXT, payload=text.encode())
+    else:
+        protocol.sendFrame(opcode=_BINARY, payload=message["bytes"])
+
+
+def _send_close(protocol: Any, message: Any) -> None:
+    """Close with any code and with its reason; Autobahn takes 1000 and 3000 to 4999, Daphne no reason."""
+    protocol.sendCloseFrame(message.get("code") or 1000, (message.get("reason") or "").encode())
+
+
+_TEXT, _BINARY = 1, 2  # RFC 6455 §5.2, opcodes
+_FRAMES = {"websocket.send": _send_message, "websocket.close": _send_close}
+
+
 @implementer(IPushProducer)
 class _Gate:
     """Open while a connection's write buffer has room; Twisted closes and opens it as a push producer's."""
@@ -94,13 +112,19 @@ class _Server(Server):
         if line is None:
             return
         line.send({"type": "ready"})
-        await self._runtime.follow(line)
+        await self._runtime.follow(line, self._retire)
         os._exit(1)
 
-    async def _drain(self) -> None:
+    def _retire(self) -> None:
+        """End as on SIGTERM, but leave new connections to the worker that has taken over, from now on."""
+        for listening in self.listeners:
+            listening.addCallback(_stop_listening)
+        self._spawn(self._drain(has_successor=True))
+
+    async def _drain(self, *, has_successor: bool = False) -> None:
         if self._runtime.is_draining:
             return
-        await self._runtime.drain()
+        await self._runtime.drain(has_successor=has_successor)
         await self._runtime.close()
         self.stop()
 
@@ -134,9 +158,10 @@ class _Server(Server):
         if is_last and gate is not None:
             protocol.unregisterProducer()
             del self.connections[protocol]["gate"]
-        if kind == "websocket.close" and self._close(protocol, message):
-            return
-        await super().handle_reply(protocol, message)
+        if kind in _FRAMES and self._is_open_socket(protocol):
+            _FRAMES[kind](protocol, message)
+        else:
+            await super().handle_reply(protocol, message)
         details = self.connections.get(protocol)
         if details is None or "disconnected" in details or is_last:
             return
@@ -146,15 +171,8 @@ class _Server(Server):
         if gate is not None:
             await gate.is_open.wait()
 
-    def _close(self, protocol: Any, message: Any) -> bool:
-        """Close an open socket with any code and with its reason, which Daphne's own way cannot.
-
-        It goes through Autobahn's `sendClose`, which takes no code but 1000 and 3000 to 4999.
-        """
-        if protocol not in self.connections or protocol.state != protocol.STATE_OPEN:
-            return False
-        protocol.sendCloseFrame(message.get("code") or 1000, (message.get("reason") or "").encode())
-        return True
+    def _is_open_socket(self, protocol: Any) -> bool:
+        return protocol in self.connections and protocol.state == protocol.STATE_OPEN
 
     def _register(self, protocol: Any, gate: _Gate, *, is_socket: bool) -> None:
         if is_socket:
@@ -163,3 +181,8 @@ class _Server(Server):
             protocol.transport.registerProducer(gate, True)
         else:
             protocol.registerProducer(gate, True)
+
+
+def _stop_listening(port: Any) -> Any:
+    port.stopListening()
+    return port

@@ -1,5 +1,5 @@
-// Close codes 4401 and 4403 say that the viewer has to sign in, or may no more: load the page again, so that
-// Django shows its login page or its refusal. Once in ten seconds at most, lest a page reload for ever.
+// Close codes 4401 and 4403 say that the viewer has to sign in, or may no more, and 4503 that every sidecar is
+// busy: load the page again, so that Django shows its login page, its refusal, or that it is busy. Once in ten seconds at most, lest a page reload for ever.
 (() => {
   const loadAgain = () => {
     try {
@@ -14,7 +14,7 @@
   window.WebSocket = class extends window.WebSocket {
     constructor(...args) {
       super(...args);
-      this.addEventListener("close", ({ code }) => (code === 4401 || code === 4403) && loadAgain());
+      this.addEventListener("close", ({ code }) => [4401, 4403, 4503].includes(code) && loadAgain());
     }
   };
 })();

@@ -80,7 +80,9 @@ def without_reserved(headers: Headers) -> list[tuple[bytes, bytes]]:
     `X_Forwarded_Proto` would pass for what only a proxy may say (CVE-2015-0219).
     """
     return [
-        (name, value) for name, value in headers if b"_" not in name and not name.startswith(RESERVED_PREFIX)
+        (name, value)
+        for name, value in headers
+        if b"_" not in name and not name.lower().startswith(RESERVED_PREFIX)
     ]
 
 

@@ -17,6 +17,7 @@ from fluxlit_django.gateway.runtime import Runtime
 
 _PROBE_TIMEOUT_S = 2.0
 _REMEMBER_S = 0.5
+_REPLACED = {"draining", "stopped"}
 
 
 async def send_liveness(send: ASGISendCallable) -> None:
@@ -67,11 +68,14 @@ class Readiness:
             "status": "ready" if any(answers) else "not_ready",
             "mount": app.url_path,
             "sidecars": {
-                sidecar.name: {
+                _shown_name(sidecar): {
                     "state": sidecar.state,
                     "answers": answer,
                     "restarts": sidecar.restarts,
                     "detail": sidecar.detail,
+                    "generation": sidecar.generation,
+                    "sessions": sidecar.sessions,
+                    "rss_bytes": sidecar.rss_bytes,
                 }
                 for sidecar, answer in zip(sidecars, answers, strict=True)
             },
@@ -91,3 +95,8 @@ class Readiness:
                     return response.status == 200
         except UpstreamError:
             return False
+
+
+def _shown_name(sidecar: SidecarStatus) -> str:
+    """A sidecar's name; while its replacement has it, with its generation."""
+    return f"{sidecar.name}.{sidecar.generation}" if sidecar.state in _REPLACED else sidecar.name

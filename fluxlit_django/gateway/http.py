@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import aiohttp
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from fluxlit_django.conf import AppConfig
+from fluxlit_django.control import SidecarStatus
 from fluxlit_django.exceptions import UpstreamError
 from fluxlit_django.gateway import affinity, edge, headers, limits, responses, upstream
 from fluxlit_django.gateway.identity import Viewer
@@ -18,6 +20,8 @@ from fluxlit_django.gateway.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 _CAP_SETTING = "FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES"
+_SESSION_FILE = re.compile(rb"/(?:media|_stcore/upload_file/([^/]+))/[^/]+$")
+_MOST_ASKED = 8  # sidecars, for one file of a session
 _SMALL = 1 << 16  # bytes; a response of known length up to this is sent in one piece
 
 
@@ -48,7 +52,7 @@ class HttpHop:
         cap = self._runtime.config.gateway_max_proxy_request_body_bytes
         length = limits.declared_length(scope["headers"])
         if cap and length is not None and length > cap:
-            await responses.send_too_large(send, cap, _CAP_SETTING)
+            await responses.send_too_large(receive, send, cap, _CAP_SETTING)
             return
         exchange = _Exchange(self._runtime, scope, receive, send, request_id)
         # Once the status is out, breaking the connection off is the only way left to say it failed: the
@@ -61,7 +65,7 @@ class HttpHop:
         except limits.BodyTooLarge:
             if exchange.has_started:
                 raise
-            await responses.send_too_large(send, cap, _CAP_SETTING)
+            await responses.send_too_large(receive, send, cap, _CAP_SETTING)
         except UpstreamError as exc:
             logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
             if exchange.has_started:
@@ -96,8 +100,23 @@ class _Exchange:
         self.has_started = False
 
     async def run(self, app: AppConfig, path: bytes, viewer: Viewer | None) -> None:
+        """Ask the sidecar that the browser belongs to; for a session's files, then the others."""
+        session_file = _SESSION_FILE.search(path)
+        session_id = (session_file[1] or b"").decode("latin-1") if session_file else ""
+        wanted, home = affinity.of_request(self._scope), self._runtime.homes.find(session_id)
+        candidates = self._runtime.directory.candidates(app, wanted, home)
+        *first, last = candidates[:_MOST_ASKED] if session_file else candidates[:1]
+        for sidecar in first:
+            if await self._ask(sidecar, path, viewer, has_others=True):
+                return
+            self._runtime.asked_elsewhere += 1
+        await self._ask(last, path, viewer)
+
+    async def _ask(
+        self, sidecar: SidecarStatus, path: bytes, viewer: Viewer | None, *, has_others: bool = False
+    ) -> bool:
+        """Relay a sidecar's answer: False when it does not know the session and others may be asked."""
         scope = self._scope
-        sidecar = self._runtime.directory.choose(app, affinity.token(scope["headers"]))
         client = self._runtime.clients.of(sidecar.address)
         with_body = limits.has_body(scope["headers"])
         try:
@@ -108,13 +127,27 @@ class _Exchange:
                     headers=request_headers(self._runtime, scope, viewer, self._request_id),
                     data=self._body if with_body else None,
                     allow_redirects=False,
+                    # Streamlit 1.67 looks for the session before it takes the body in (`_upload_put`), so
+                    # that the body can still go elsewhere.
+                    expect100=with_body and has_others,
                 ) as response:
+                    if has_others and not self._body.is_begun and self._is_elsewhere(response.status):
+                        response.close()
+                        return False
                     await self._relay(response, watch=self._body.is_complete or not with_body)
-        except UpstreamError:
+                    return True
+        except UpstreamError as exc:
+            if has_others and not self._body.is_begun and not self.has_started:
+                logger.info("%s request_id=%s", exc, self._request_id)
+                return False
             # What the sidecar's client reports may only be the echo of what went wrong with the browser.
             if self._body.failure is not None:
                 raise self._body.failure from None
             raise
+
+    def _is_elsewhere(self, status: int) -> bool:
+        """Whether the session may be another sidecar's. Deleting an unknown upload is no error there."""
+        return status in {400, 404} or self._scope["method"] == "DELETE"
 
     async def _relay(self, response: aiohttp.ClientResponse, *, watch: bool) -> None:
         start = {

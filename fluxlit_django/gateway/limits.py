@@ -14,6 +14,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 16 * 1024
 """The path and the query together."""
 
+_ENDLESS = 1 << 63
+
 
 class BodyTooLarge(FluxLitError):
     """A request body is longer than the cap."""
@@ -31,7 +33,9 @@ def is_header_too_large(headers: header_policy.Headers) -> bool:
 def declared_length(headers: header_policy.Headers) -> int | None:
     """The request's `Content-Length`, or None when it gives none."""
     value = header_policy.get(headers, b"content-length")
-    return int(value) if value is not None and value.isdigit() else None
+    if value is None or not value.isdigit():
+        return None
+    return int(value) if len(value) < 20 else _ENDLESS  # Python converts no number of thousands of digits
 
 
 def has_body(headers: header_policy.Headers) -> bool:
@@ -70,7 +74,7 @@ class Body:
     def __init__(self, receive: Callable[[], Awaitable[Any]], cap: int) -> None:
         self._receive = receive
         self._cap = cap
-        self._is_begun = False
+        self.is_begun = False
         self.passed = 0
         self.is_complete = False
         self.failure: FluxLitError | None = None
@@ -85,13 +89,13 @@ class Body:
             UpstreamBroken: it is read a second time. aiohttp repeats idempotent requests, PUT among them,
                 on a kept connection that turns out to be closed, and would send what is left for the whole.
         """
-        if self._is_begun:
+        if self.is_begun:
             msg = "The sidecar closed the connection during an upload."
             raise UpstreamBroken(msg)
-        self._is_begun = True
         return self._chunks()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
+        self.is_begun = True
         while not self.is_complete:
             message = await self._receive()
             if message["type"] == "http.disconnect":

@@ -1,7 +1,7 @@
-"""The little of Streamlit's protocol that the gateway looks at: when a rerun starts and ends.
+"""The little of Streamlit's protocol that the gateway looks at: sessions, and when a rerun starts and ends.
 
-Field numbers are those of `BackMsg.proto` and `ForwardMsg.proto` in Streamlit 1.57 to 1.67; a contract
-test compares them with the installed version. The gateway never imports Streamlit.
+Field numbers are those of `BackMsg.proto`, `ForwardMsg.proto` and `NewSession.proto` in Streamlit 1.57 to
+1.67; a contract test compares them with the installed version. The gateway never imports Streamlit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ SCRIPT_FINISHED_FIELD = 6
 FINISHED_EARLY_FOR_RERUN = 2
 """The value of `script_finished` after which the next run starts at once."""
 
+NEW_SESSION_FIELD, INITIALIZE_FIELD, SESSION_ID_FIELD = 4, 1, 6
+"""`ForwardMsg.new_session`, `NewSession.initialize` and `Initialize.session_id`: a message in each other."""
+
 _VARINT, _LENGTH_DELIMITED = 0, 2
+_MOST_FIELDS = 16  # looked at in one message, which may be of anybody's making
 _LONGEST_FINISHED_MESSAGE = 512  # bytes; in fact a hash and two numbers
 
 
@@ -44,6 +48,42 @@ def ends_rerun(frame: bytes) -> bool:
         else:
             return False
     return False
+
+
+def session_id(frame: bytes) -> str:
+    """The session that a sidecar's frame says it is of; "" in all but the first frame of a run."""
+    for field in (NEW_SESSION_FIELD, INITIALIZE_FIELD, SESSION_ID_FIELD):
+        frame = _find_field(frame, field)
+    return frame.decode("utf-8", "replace")
+
+
+def session_to_resume(subprotocols: bytes) -> str:
+    """The session that a browser asks for again when it reconnects; "" for a new one.
+
+    It is the third entry of the header's line, after the protocol and the XSRF token (Streamlit 1.67,
+    `_parse_subprotocols`).
+    """
+    entries = subprotocols.split(b",")
+    return entries[2].strip().decode("latin-1") if len(entries) > 2 else ""
+
+
+def _find_field(data: bytes, wanted: int) -> bytes:
+    """The length-delimited field of this number among the first; b"" when there is none."""
+    position = 0
+    for _ in range(_MOST_FIELDS):
+        if position >= len(data):
+            break
+        tag, position = _read_varint(data, position)
+        if tag & 7 == _VARINT:
+            _, position = _read_varint(data, position)
+        elif tag & 7 == _LENGTH_DELIMITED:
+            length, position = _read_varint(data, position)
+            if tag >> 3 == wanted:
+                return data[position : position + length]
+            position += length
+        else:
+            return b""
+    return b""
 
 
 def _read_varint(data: bytes, position: int) -> tuple[int, int]:

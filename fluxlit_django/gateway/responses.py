@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from asgiref.typing import ASGISendCallable
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
+
+_LINGER_S = 10.0  # what an upload that is refused may go on for
 
 
 async def send_json(send: ASGISendCallable, status: int, content: Mapping[str, Any]) -> None:
@@ -22,10 +26,26 @@ async def send_text(
     await _send(send, status, b"text/plain; charset=utf-8", text.encode() + b"\n", headers)
 
 
-async def send_too_large(send: ASGISendCallable, cap: int, setting: str) -> None:
-    """Answer 413, naming the cap. The connection is closed, since the rest of the body is not read."""
-    text = f"Payload Too Large: the limit is {cap} bytes ({setting})."
-    await send_text(send, 413, text, headers=((b"connection", b"close"),))
+async def send_too_large(
+    receive: ASGIReceiveCallable, send: ASGISendCallable, cap: int, setting: str
+) -> None:
+    """Answer 413, naming the cap, then close the connection.
+
+    What is on its way meanwhile is thrown away first, for a while: a connection that closes on unread bytes
+    is reset, and nginx and browsers then lose the answer.
+    """
+    body = f"Payload Too Large: the limit is {cap} bytes ({setting}).\n".encode()
+    fields = _fields(b"text/plain; charset=utf-8", body, ((b"connection", b"close"),))
+    await send({"type": "http.response.start", "status": 413, "headers": fields, "trailers": False})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_read_to_the_end(receive), _LINGER_S)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _read_to_the_end(receive: Any) -> None:
+    while (await receive()).get("more_body", False):
+        """The last message of a body, and that of a browser that left, have no more behind them."""
 
 
 async def _send(
@@ -35,15 +55,21 @@ async def _send(
     body: bytes,
     headers: tuple[tuple[bytes, bytes], ...] = (),
 ) -> None:
-    fields = [
+    fields = _fields(content_type, body, headers)
+    await send({"type": "http.response.start", "status": status, "headers": fields, "trailers": False})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _fields(
+    content_type: bytes, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> list[tuple[bytes, bytes]]:
+    return [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         *headers,
     ]
-    await send({"type": "http.response.start", "status": status, "headers": fields, "trailers": False})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def with_request_id(send: ASGISendCallable, request_id: str) -> ASGISendCallable:

@@ -22,6 +22,8 @@ ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 STREAM_PATH = "/_stcore/stream"
 """The path of Streamlit's WebSocket below an app's mount (Streamlit 1.67, `starlette_websocket.py`)."""
 
+_OUR_URLS, _DOCUMENT = "fluxlit", "document"  # names in `fluxlit_django.urls`
+
 
 class Way(enum.Enum):
     """Where an HTTP request is answered."""
@@ -58,12 +60,12 @@ def split_root(root_path: str, path: str) -> str:
 
 
 def resolves_in_django(path: str) -> bool:
-    """Whether the project's URLconf knows a path."""
+    """Whether the project's URLconf knows a path, our own document aside, which it may include."""
     try:
-        resolve(path)
+        match = resolve(path)
     except Resolver404:
         return False
-    return True
+    return not (_OUR_URLS in match.app_names and match.url_name == _DOCUMENT)
 
 
 class HttpRouter:
@@ -152,7 +154,7 @@ class HttpRouter:
         if length is None or length <= cap:
             await self._django(scope, body.receive, send)
         if body.is_over or (length or 0) > cap:
-            await responses.send_too_large(send, cap, "FLUXLIT_MAX_REQUEST_BODY_BYTES")
+            await responses.send_too_large(receive, send, cap, "FLUXLIT_MAX_REQUEST_BODY_BYTES")
 
     def _django_scope(self, scope: Any, path: str, request_id: str) -> dict[str, Any]:
         """The scope Django gets: the public prefix in its place, no header that only the gateway may set."""
@@ -207,7 +209,8 @@ class WebSocketRouter:
             )
             await consumer(scope, receive, send)
         elif self._fallback is not None:
-            await self._fallback(scope, receive, send)
+            own = {**scope, "headers": headers.without_reserved(scope["headers"])}
+            await self._fallback(own, receive, send)
         else:
             await receive()
             await responses.deny_socket(send, scope, 404, "Not Found.")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from fluxlit_django.conf import Config, get_config
 from fluxlit_django.control import ControlLine, decode_sidecars
 from fluxlit_django.gateway import headers
 from fluxlit_django.gateway.access import Gatekeeper
+from fluxlit_django.gateway.crowd import Crowd
 from fluxlit_django.gateway.edge import Edge
-from fluxlit_django.gateway.upstream import Clients, Directory, configured_sidecars
+from fluxlit_django.gateway.upstream import Clients, Directory, SessionHomes, configured_sidecars
+
+_LEAVE_S = 0.5
 
 
 class Socket(Protocol):
@@ -44,17 +47,27 @@ class Runtime:
         self.edge = Edge(config.forwarded_allow_ips)
         self.header_names = headers.allowed_names(config.gateway_forward_client_headers_to_streamlit)
         self.cookie_names = frozenset(name.encode() for name in config.gateway_forward_cookies_to_streamlit)
+        self.homes = SessionHomes()
+        self.asked_elsewhere = 0
+        """How often a sidecar did not know a session's file and another one was asked."""
         self.sockets: set[Socket] = set()
+        self.crowd = Crowd()
         self.is_draining = False
         self._transfers = 0
         self._quiet = asyncio.Event()
 
-    async def follow(self, line: ControlLine) -> None:
-        """Keep the directory as the supervisor tells, until the supervisor is gone."""
+    async def follow(self, line: ControlLine, on_retire: Callable[[], None]) -> None:
+        """Keep the directory as the supervisor tells, until the supervisor is gone.
+
+        Args:
+            on_retire: called when another worker has taken this one's place.
+        """
         async for message in line.messages():
             if message["type"] == "sidecars":
                 self.directory.update(decode_sidecars(message))
                 await self.clients.close(keep=self.directory.addresses())
+            elif message["type"] == "retire":
+                on_retire()
 
     @contextlib.contextmanager
     def transfer(self) -> Iterator[None]:
@@ -71,17 +84,26 @@ class Runtime:
         if not self._is_busy():
             self._quiet.set()
 
-    async def drain(self, *, code: int = 1012, reason: str = "service restart") -> None:
+    async def drain(
+        self, *, code: int = 1012, reason: str = "service restart", has_successor: bool = False
+    ) -> None:
         """Take no new sockets, give running reruns and transfers their time, then close all sockets.
 
         1012 is "service restart" (IANA's WebSocket close codes); Streamlit's frontend reconnects after it.
+
+        Args:
+            has_successor: another worker serves in this one's place, so that what still comes on open
+                connections is not told that the site is going down.
         """
-        self.is_draining = True
+        self.is_draining = not has_successor
         self._quiet.clear()
         self.note_quiet()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._quiet.wait(), self.config.graceful_shutdown_timeout_s)
-        await asyncio.gather(*(socket.leave(code, reason) for socket in list(self.sockets)))
+        leaving = asyncio.gather(*(socket.leave(code, reason) for socket in list(self.sockets)))
+        with contextlib.suppress(asyncio.TimeoutError):
+            # A browser that reads nothing takes no close frame in either.
+            await asyncio.wait_for(leaving, _LEAVE_S)
 
     def _is_busy(self) -> bool:
         return self._transfers > 0 or any(socket.is_busy for socket in self.sockets)

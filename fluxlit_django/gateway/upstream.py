@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 import aiohttp
@@ -14,10 +15,11 @@ from fluxlit_django.conf import AppConfig, Config
 from fluxlit_django.control import SidecarStatus
 from fluxlit_django.exceptions import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from fluxlit_django.gateway import affinity
+from fluxlit_django.gateway.affinity import Affinity
 
 logger = logging.getLogger(__name__)
 
-SERVING_STATES = frozenset({"ready", "starting", "restarting"})
+SERVING_STATES = frozenset({"ready", "starting", "restarting", "draining"})
 """A sidecar in one of these has a listening socket on which a connection waits until it is answered."""
 
 _UNIX = "unix:"
@@ -47,8 +49,16 @@ class Directory:
         """The addresses of all sidecars."""
         return {sidecar.address for sidecars in self._by_app.values() for sidecar in sidecars}
 
-    def choose(self, app: AppConfig, key: str) -> SidecarStatus:
-        """The sidecar that serves the browser with this affinity key.
+    def newest_generation(self) -> int:
+        """The newest generation of sidecars, of any app: what a page that is loaded now belongs to."""
+        generations = (sidecar.generation for sidecars in self._by_app.values() for sidecar in sidecars)
+        return max(generations, default=1)
+
+    def candidates(self, app: AppConfig, wanted: Affinity, home: str | None = None) -> list[SidecarStatus]:
+        """The sidecars that may answer a browser, the most likely one first.
+
+        Args:
+            home: address of the sidecar that is known to have the browser's session.
 
         Raises:
             UpstreamUnavailable: none of the app's sidecars has a chance to answer.
@@ -57,7 +67,21 @@ class Directory:
         if not serving:
             msg = f"No sidecar of the app {app.name!r} is running."
             raise UpstreamUnavailable(msg)
-        return affinity.choose(serving, key)
+        if len(serving) == 1:
+            return serving
+        ordered = affinity.in_order(serving, wanted)
+        if home is not None:
+            ordered.sort(key=lambda sidecar: sidecar.address != home)
+        return ordered
+
+    def is_full(self, app: AppConfig, most: int) -> bool:
+        """Whether every sidecar that takes new sessions has, as last told, as many as it may.
+
+        Args:
+            most: open sessions of one sidecar; 0 for any number.
+        """
+        taking = [each for each in self.of(app) if each.state in SERVING_STATES - {"draining"}]
+        return bool(most and taking) and all(sidecar.sessions >= most for sidecar in taking)
 
 
 def configured_sidecars(config: Config) -> list[SidecarStatus]:
@@ -67,6 +91,28 @@ def configured_sidecars(config: Config) -> list[SidecarStatus]:
         for app in config.apps
         if app.upstream
     ]
+
+
+class SessionHomes:
+    """Which sidecar has which session, as far as this worker has seen; it forgets the oldest.
+
+    Only a hint: another worker's sessions are not in it, and a sidecar may have ended since.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._addresses: OrderedDict[str, str] = OrderedDict()
+
+    def learn(self, session_id: str, address: str) -> None:
+        """A session was seen at this sidecar."""
+        self._addresses[session_id] = address
+        self._addresses.move_to_end(session_id)
+        if len(self._addresses) > self._most:
+            self._addresses.popitem(last=False)
+
+    def find(self, session_id: str) -> str | None:
+        """The address of the sidecar that was seen with a session."""
+        return self._addresses.get(session_id)
 
 
 class Clients:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -18,7 +19,7 @@ from fluxlit_django.gateway.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from fluxlit_django.gateway.runtime import Runtime
 
 _KEEP_ALIVE_S = 75  # longer than the usual edge's 60, so that an edge never reuses what we just closed
-_CLOSE_MARGIN_S = 5  # what closing handshakes may take after the drain
+_CLOSE_MARGIN_S = 2  # what closing handshakes may take after the drain; the supervisor gives a second more
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -28,9 +29,12 @@ except ImportError:  # the `fast` extra is not installed
 
 def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT, then drain. Returns after an orderly stop."""
+    limits = _TimeLimits(
+        runtime.config.gateway_request_head_timeout_s, runtime.config.gateway_request_body_timeout_s
+    )
     config = uvicorn.Config(
         application,
-        http=_http_protocol(),
+        http=_http_protocol(limits),
         ws="websockets-sansio",
         ws_max_size=runtime.config.gateway_ws_max_message_bytes,
         ws_ping_interval=runtime.config.gateway_ws_ping_interval_s,
@@ -77,12 +81,18 @@ class _Server(uvicorn.Server):
         if not self._runtime.is_draining:
             self._spawn(self._drain())
 
-    async def _drain(self) -> None:
-        await self._runtime.drain()
+    def _retire(self) -> None:
+        """End as on SIGTERM, but leave new connections to the worker that has taken over, from now on."""
+        for server in self.servers:
+            server.close()
+        self._spawn(self._drain(has_successor=True))
+
+    async def _drain(self, *, has_successor: bool = False) -> None:
+        await self._runtime.drain(has_successor=has_successor)
         self.should_exit = True
 
     async def _follow(self, line: ControlLine) -> None:
-        await self._runtime.follow(line)
+        await self._runtime.follow(line, self._retire)
         # The supervisor is gone, and nobody would restart or stop us: don't outlive it.
         os._exit(1)
 
@@ -90,6 +100,69 @@ class _Server(uvicorn.Server):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+@dataclass(frozen=True)
+class _TimeLimits:
+    """How long a browser may take, in seconds: for a head in all, and for each next piece of a body."""
+
+    head_s: float
+    body_s: float
+
+
+class _Timed(asyncio.Protocol):
+    """Breaks off connections that give a request too slowly; uvicorn waits for ever once a byte has come.
+
+    The clock runs from the start of a connection or the first byte of a request until its head is there, and
+    then between pieces of its body, except while the application takes none.
+    """
+
+    limits: _TimeLimits
+    _timer: asyncio.TimerHandle | None = None
+    _is_in_head = False
+
+    def connection_made(self: Any, transport: Any) -> None:
+        super().connection_made(transport)
+        self._start_timer()
+
+    def data_received(self: Any, data: bytes) -> None:
+        super().data_received(data)
+        self._start_timer()
+
+    def connection_lost(self: Any, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self: Any, *arguments: Any) -> None:
+        super().handle_websocket_upgrade(*arguments)  # type: ignore[misc]
+        # The WebSocket protocol has the connection from here on.
+        self._stop_timer()
+        self._start_timer = lambda: None
+
+    def _start_timer(self: Any) -> None:
+        cycle = self.cycle
+        is_in_head = cycle is None or cycle.response_complete
+        if is_in_head and self._is_in_head and self._timer is not None:
+            return
+        self._stop_timer()
+        self._is_in_head = is_in_head
+        if is_in_head or cycle.more_body:
+            limit = self.limits.head_s if is_in_head else self.limits.body_s
+            self._timer = self.loop.call_later(limit, self._break_off)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _break_off(self: Any) -> None:
+        self._timer = None
+        if self._is_in_head and self.timeout_keep_alive_task is not None:
+            return  # nothing of a next request has come; the keep-alive's own clock runs
+        if not self._is_in_head and self.flow.read_paused:
+            self._start_timer()
+        elif not self.transport.is_closing():
+            self.transport.close()
 
 
 if HttpToolsProtocol is not None:
@@ -124,5 +197,7 @@ if HttpToolsProtocol is not None:
             self.transport.close()
 
 
-def _http_protocol() -> Any:
-    return H11Protocol if HttpToolsProtocol is None else _LimitedHttpTools
+def _http_protocol(limits: _TimeLimits, protocol: Any = None) -> Any:
+    if protocol is None:
+        protocol = H11Protocol if HttpToolsProtocol is None else _LimitedHttpTools
+    return type("_GatewayProtocol", (_Timed, protocol), {"limits": limits})

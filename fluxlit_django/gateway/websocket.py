@@ -13,6 +13,7 @@ from channels.exceptions import StopConsumer
 
 from fluxlit_django import revocation, viewer_token
 from fluxlit_django.conf import AppConfig
+from fluxlit_django.control import BUSY_HEADER, SidecarStatus
 from fluxlit_django.exceptions import UpstreamError
 from fluxlit_django.gateway import affinity, headers, identity, origin, protocol, responses, upstream
 from fluxlit_django.gateway.access import Decision, Verdict
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 NORMAL, GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1000, 1001, 1011, 1012
 CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")}
 """Close codes of our own. On them, the script in the document loads the page again, and Django answers."""
+BUSY = 4503, "all sidecars are busy"
+"""So does this one: Django then answers with the page that says so."""
 
 _NO_STATUS, _ABNORMAL = 1005, 1006
 _NEVER_SENT = {1004, _NO_STATUS, _ABNORMAL, 1015}
@@ -56,7 +59,10 @@ class StreamlitConsumer(AsyncConsumer):
         self._recheck: asyncio.Task[None] | None = None
         self._recheck_timer: asyncio.TimerHandle | None = None
         self._groups: list[str] = []
+        self._address = ""
+        self._is_known = False
         self._is_over = False
+        self._is_waiting = False
         self.is_busy = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -65,6 +71,7 @@ class StreamlitConsumer(AsyncConsumer):
             await super().__call__(scope, receive, send)
         finally:
             self._is_over = True
+            self._stop_waiting()
             self._runtime.sockets.discard(self)
             if self._recheck_timer is not None:
                 self._recheck_timer.cancel()
@@ -72,8 +79,7 @@ class StreamlitConsumer(AsyncConsumer):
                 if task is not None:
                     task.cancel()
             await self._leave_groups()
-            if self._sidecar is not None and not self._sidecar.closed:
-                await self._sidecar.close(code=GOING_AWAY)
+            await self._hang_up(GOING_AWAY)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Call the handler named by the message.
@@ -89,13 +95,22 @@ class StreamlitConsumer(AsyncConsumer):
         if refusal is not None:
             await responses.deny_socket(self.base_send, self.scope, *refusal)
             raise StopConsumer
+        self._is_waiting = True
         self._decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"])
+        if self._decision.viewer is not None:
+            # What is remembered may be what a message has just ended. Whoever asks after having joined misses
+            # no later one: it waits until this handler returns.
+            await self._join_groups(self._decision.viewer)
+            self._decision = await self._decide_afresh()
         if not self._decision.allowed:
-            await self._turn_away()
-            raise StopConsumer
+            await self._turn_away(*CLOSE[self._decision.verdict])
+            return  # it counts as one who waits until it has gone
         try:
             self._sidecar = await self._dial(self._decision.viewer)
         except aiohttp.WSServerHandshakeError as exc:
+            if _is_busy(exc):
+                await self._turn_away(*BUSY)
+                return
             # Anything but an error status is not an answer that a handshake can have.
             status = exc.status if exc.status >= 400 else 502
             await responses.deny_socket(self.base_send, self.scope, status, "The Streamlit app refused.")
@@ -107,8 +122,8 @@ class StreamlitConsumer(AsyncConsumer):
             )
             raise StopConsumer from None
         await self.send({"type": "websocket.accept", "subprotocol": _accepted_subprotocol(self._sidecar)})
+        self._stop_waiting()
         self._runtime.sockets.add(self)
-        await self._join_groups()
         self._schedule_recheck()
         self._pump = asyncio.create_task(self._relay_to_browser(self._sidecar))
 
@@ -133,10 +148,8 @@ class StreamlitConsumer(AsyncConsumer):
         self._runtime.note_quiet()
         if self._pump is not None:
             self._pump.cancel()
-        if self._sidecar is not None and not self._sidecar.closed:
-            code, reason = _sendable(message.get("code", _ABNORMAL), GOING_AWAY), message.get("reason") or ""
-            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-                await self._sidecar.close(code=code, message=reason.encode())
+        code = _sendable(message.get("code") or _NO_STATUS, GOING_AWAY)
+        await self._hang_up(code, message.get("reason") or "")
         raise StopConsumer
 
     async def fluxlit_recheck(self, message: dict[str, Any]) -> None:
@@ -144,7 +157,9 @@ class StreamlitConsumer(AsyncConsumer):
 
         A changed viewer's browser reconnects by itself, to a handshake with the new identity.
         """
-        decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"], afresh=True)
+        # First, so that it is asked again when asking fails.
+        self._schedule_recheck()
+        decision = await self._decide_afresh()
         if not decision.allowed:
             await self.leave(*CLOSE[decision.verdict])
         elif decision.viewer != self._decision.viewer:
@@ -163,6 +178,13 @@ class StreamlitConsumer(AsyncConsumer):
             self._is_over = True
             await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
+    async def _hang_up(self, code: int, reason: str = "") -> None:
+        """Close the sidecar's socket. One that does not answer, or goes on sending, is cut off."""
+        if self._sidecar is None or self._sidecar.closed:
+            return
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._sidecar.close(code=code, message=reason.encode()), _CLOSE_TIMEOUT_S)
+
     def _refusal(self) -> tuple[int, str] | None:
         """The status and text to refuse the socket with, or None to go on to the question of access."""
         request_headers = self.scope["headers"]
@@ -172,21 +194,34 @@ class StreamlitConsumer(AsyncConsumer):
             return 403, "Forbidden: the page that opens this socket is of another origin."
         if self._runtime.is_draining:
             return 503, "Service Unavailable: restarting."
+        most = self._runtime.config.gateway_max_sockets
+        if (most and len(self._runtime.sockets) >= most) or not self._runtime.crowd.enter(self._peer()):
+            return 503, "Service Unavailable: too many open sockets."
         return None
 
-    async def _turn_away(self) -> None:
+    def _peer(self) -> str:
+        return str(self.scope["client"][0]) if self.scope.get("client") else ""
+
+    def _stop_waiting(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._runtime.crowd.leave(self._peer())
+
+    async def _turn_away(self, code: int, reason: str) -> None:
         """Accept, then close with a code: a refused handshake tells a page only that it failed."""
         await self.send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
-        code, reason = CLOSE[self._decision.verdict]
         await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
-    async def _join_groups(self) -> None:
-        if self.channel_layer is None or self._decision.viewer is None:
+    async def _decide_afresh(self) -> Decision:
+        return await self._runtime.gatekeeper.decide(self._app, self.scope["headers"], afresh=True)
+
+    async def _join_groups(self, viewer: Viewer) -> None:
+        if self.channel_layer is None:
             return
         key = identity.session_key(self.scope["headers"])
         self._groups = [
             revocation.EVERYBODY,
-            revocation.user_group(self._decision.viewer.id),
+            revocation.user_group(viewer.id),
             revocation.session_group(key),
         ]
         for group in self._groups:
@@ -198,6 +233,8 @@ class StreamlitConsumer(AsyncConsumer):
 
     def _schedule_recheck(self) -> None:
         """Ask again when the session expires, and now and then for what no message tells of."""
+        if self._recheck_timer is not None:
+            self._recheck_timer.cancel()
         if self._app.access == "public" and self._decision.viewer is None:
             return
         delay = self._runtime.config.access_recheck_s
@@ -209,17 +246,38 @@ class StreamlitConsumer(AsyncConsumer):
         self._recheck = asyncio.create_task(self.fluxlit_recheck({}))
 
     async def _dial(self, viewer: Viewer | None) -> aiohttp.ClientWebSocketResponse[bool]:
-        config = self._runtime.config
-        sidecar = self._runtime.directory.choose(self._app, affinity.token(self.scope["headers"]))
+        """Open the sidecar's socket; of several sidecars, the first that has room for the session.
+
+        Raises:
+            UpstreamError, aiohttp.WSServerHandshakeError: the sidecar did not answer, or refused.
+        """
+        offered = b", ".join(value for name, value in self.scope["headers"] if name == _SUBPROTOCOL_HEADER)
+        home = self._runtime.homes.find(protocol.session_to_resume(offered))
+        wanted = affinity.of_request(self.scope)
+        first, *others = self._runtime.directory.candidates(self._app, wanted, home)
+        # One that drains takes back the sessions it has, and no others.
+        candidates = [first, *(sidecar for sidecar in others if sidecar.state != "draining")]
         fields = request_headers(self._runtime, self.scope, viewer, self._request_id)
         if viewer is not None:
             claim = viewer_token.Claim(viewer.id, identity.session_key(self.scope["headers"]))
             fields.append((viewer_token.HANDSHAKE_HEADER, viewer_token.mint(claim)))
-        offered = [value for name, value in self.scope["headers"] if name == _SUBPROTOCOL_HEADER]
         if offered:
             # Streamlit 1.67 takes the entries by position: protocol, XSRF token, session to resume
             # (`_parse_subprotocols`). So the line goes up raw and once (L3), not as parsed by the server.
-            fields.append(("sec-websocket-protocol", headers.as_text(b", ".join(offered))))
+            fields.append(("sec-websocket-protocol", headers.as_text(offered)))
+        for sidecar in candidates[:-1]:
+            try:
+                return await self._open(sidecar, fields)
+            except aiohttp.WSServerHandshakeError as exc:
+                if not _is_busy(exc):
+                    raise
+        return await self._open(candidates[-1], fields)
+
+    async def _open(
+        self, sidecar: SidecarStatus, fields: list[tuple[str, str]]
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        config = self._runtime.config
+        self._address = sidecar.address
         connecting = self._runtime.clients.of(sidecar.address).ws_connect(
             upstream.url(sidecar.address, self._path, self.scope["query_string"]),
             headers=fields,
@@ -240,17 +298,21 @@ class StreamlitConsumer(AsyncConsumer):
             code, reason = await self._relay_until_closed(sidecar)
         except OSError:  # what a server raises, by ASGI 2.4, when the browser is gone
             return
+        except Exception:  # nobody waits for this task: without the close, the browser would wait for ever
+            logger.exception("relay failed app=%s request_id=%s", self._app.name, self._request_id)
+            code, reason = INTERNAL_ERROR, "the gateway failed"
         finally:
             self.is_busy = False
             self._runtime.note_quiet()
-        await sidecar.close()
         await self.leave(code, reason)
+        await self._hang_up(NORMAL)
 
     async def _relay_until_closed(self, sidecar: aiohttp.ClientWebSocketResponse[bool]) -> tuple[int, str]:
         """Pass frames until the sidecar's side ends, and give the close code and reason for the browser."""
         while True:
             frame = await sidecar.receive()
             if frame.type is aiohttp.WSMsgType.BINARY:
+                self._note_session(frame.data)
                 self._note_end_of_rerun(frame.data)
                 await self.send({"type": "websocket.send", "bytes": frame.data})
             elif frame.type is aiohttp.WSMsgType.TEXT:
@@ -260,10 +322,20 @@ class StreamlitConsumer(AsyncConsumer):
             else:  # the connection ended without a close frame, or broke the protocol
                 return INTERNAL_ERROR, "the Streamlit app went away"
 
+    def _note_session(self, frame: bytes) -> None:
+        """Remember at which sidecar the session is, for what asks for it without a cookie."""
+        if not self._is_known and (session_id := protocol.session_id(frame)):
+            self._is_known = True
+            self._runtime.homes.learn(session_id, self._address)
+
     def _note_end_of_rerun(self, frame: bytes) -> None:
         if self.is_busy and protocol.ends_rerun(frame):
             self.is_busy = False
             self._runtime.note_quiet()
+
+
+def _is_busy(refusal: aiohttp.WSServerHandshakeError) -> bool:
+    return refusal.headers is not None and BUSY_HEADER in refusal.headers
 
 
 def _sendable(code: int, instead_of_abnormal: int) -> int:

@@ -9,6 +9,7 @@ import socket
 from channels.routing import get_default_application
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_resolver
 
 from fluxlit_django.control import LISTEN_FD_VARIABLE
 from fluxlit_django.exceptions import ConfigError
@@ -25,6 +26,9 @@ def serve() -> None:
     # Its lines about each socket and about its own start say less than ours, and show the query.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     application = _application()
+    # Loaded now, so that a URLconf that cannot be imported is a worker that never started, and so that the
+    # first request doesn't wait for its imports.
+    _ = get_resolver().url_patterns
     listener = socket.socket(fileno=int(os.environ[LISTEN_FD_VARIABLE]))
     if config.server == "daphne":
         # Imported only when chosen: the import installs Twisted's reactor.

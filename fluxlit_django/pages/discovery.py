@@ -28,6 +28,7 @@ def load_app(target: str) -> FluxLit:
         found = "nothing" if app is None else f"a {type(app).__name__}"
         msg = f"FLUXLIT_APP is {target!r}, which is {found}. Name a FluxLit instance, such as shop.pages:app."
         raise ConfigError(msg)
+    app.import_target = target
     return app
 
 

@@ -1,59 +1,35 @@
-"""What a page is, and where pages are registered."""
+"""Where pages are registered."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+import functools
+import inspect
+import itertools
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
-ROOT_SLUG = "home"
-"""The slug of the page at `/`."""
+from django.apps import apps
+from django.conf import settings
 
-_SLUG = re.compile(r"[\w.~-]+")
-_RESERVED_SLUGS = {".", "..", "_stcore", "static"}
+from fluxlit_django import conf
+from fluxlit_django.pages import access as page_access
+from fluxlit_django.pages import di, manifest, navigation
+from fluxlit_django.pages.navigation import NavigationModel
+from fluxlit_django.pages.page import PageMeta, PageRecord, check_path
+from fluxlit_django.public_urls import FluxLitPublicUrls
+from fluxlit_django.rules import Rule
+from fluxlit_django.url_session import ConfiguredSessionStore, SessionStore
+
+if TYPE_CHECKING:
+    from ninja import NinjaAPI
+
+    from fluxlit_django.client import ApiClient
 
 PageFunction = TypeVar("PageFunction", bound=Callable[..., Any])
 
-
-@dataclass(frozen=True)
-class PageMeta:
-    """How the browser shows a page, as for `st.set_page_config`; None leaves Streamlit's default."""
-
-    page_title: str | None = None
-    """Title of the browser's tab; by default the page's title and the app's."""
-    page_icon: str | None = None
-    layout: Literal["centered", "wide"] | None = None
-    initial_sidebar_state: Literal["auto", "expanded", "collapsed"] | None = None
-
-    def __post_init__(self) -> None:
-        _require_word("layout", self.layout, ("centered", "wide"))
-        _require_word("initial_sidebar_state", self.initial_sidebar_state, ("auto", "expanded", "collapsed"))
-
-
-@dataclass(frozen=True)
-class PageRecord:
-    """One registered page."""
-
-    path: str
-    """`/` or `/orders`: a slash and at most one segment."""
-    title: str
-    fn: Callable[..., Any]
-    tags: tuple[str, ...] = ()
-    description: str = ""
-    """The first line of the function's docstring."""
-    icon: str | None = None
-    page_meta: PageMeta | None = None
-
-    @property
-    def slug(self) -> str:
-        """The path without its slash; `home` for the root."""
-        return self.path.strip("/") or ROOT_SLUG
-
-    @property
-    def definition(self) -> str:
-        """Where the function is defined, for messages."""
-        return f"{self.fn.__module__}.{getattr(self.fn, '__qualname__', repr(self.fn))}"
+_api_numbers = itertools.count(1)
 
 
 class FluxLit:
@@ -65,11 +41,28 @@ class FluxLit:
         @app.page("/orders", title="Orders")
         def orders(st):
             st.write("Hello")
+
+    Args:
+        title: title of the app; None for the setting `FLUXLIT_TITLE`.
+        import_target: the app as `module:attribute`, as in `FLUXLIT_APP`; found out when it is loaded.
+        session_store: where URL sessions are kept, for pages that ask for a `SessionStore`.
+        api_options: arguments for the `NinjaAPI` behind `api`.
     """
 
-    def __init__(self, *, title: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        title: str | None = None,
+        import_target: str = "",
+        session_store: SessionStore | None = None,
+        api_options: Mapping[str, Any] | None = None,
+    ) -> None:
         self.title = title
-        """Title of the app; None for the setting `FLUXLIT_TITLE`."""
+        self.import_target = import_target
+        self.session_store = session_store
+        self._api_options = dict(api_options or {})
+        self._api: NinjaAPI | None = None
+        self._navigation: NavigationModel | None = None
         self._records: dict[str, PageRecord] = {}
 
     def __repr__(self) -> str:
@@ -80,6 +73,54 @@ class FluxLit:
         """The registered pages, in the order of their registration."""
         return list(self._records.values())
 
+    @property
+    def pages(self) -> list[tuple[str, str, Callable[..., Any]]]:
+        """Path, title and function of the registered pages, in the order of their registration."""
+        return [(record.path, record.title, record.fn) for record in self._records.values()]
+
+    @property
+    def shown_records(self) -> list[PageRecord]:
+        """The pages in the order of the navigation; see `navigation.arrange`."""
+        return navigation.arrange(self._records.values(), self._navigation)
+
+    @property
+    def urls(self) -> FluxLitPublicUrls:
+        """Makes absolute URLs of the app, its pages and its API."""
+        return FluxLitPublicUrls(self.import_target, has_docs=self.has_api)
+
+    @property
+    def has_api(self) -> bool:
+        """Whether `api` has been used."""
+        return self._api is not None
+
+    @property
+    def api(self) -> NinjaAPI:
+        """An API of the app's own, served below `FLUXLIT_API_MOUNT_PATH` with its documentation at `docs`.
+
+        It answers what the project's URLconf does not know. `api_urls` gives it another place.
+
+        Raises:
+            ImportError: django-ninja is not installed.
+        """
+        if self._api is None:
+            self._api = self._make_api()
+        return self._api
+
+    @functools.cached_property
+    def api_urls(self) -> Any:
+        """The URLs of `api`, to be put into a URLconf where it has to have a place of its own.
+
+        Example:
+            urlpatterns = [path("api/", site.api_urls), ...]
+        """
+        return self.api.urls
+
+    def get_client(self) -> ApiClient:
+        """A new client of the project's API; `client` in a page is one that calls it as the viewer."""
+        from fluxlit_django.client import ApiClient
+
+        return ApiClient()
+
     def page(
         self,
         path: str,
@@ -88,13 +129,32 @@ class FluxLit:
         icon: str | None = None,
         tags: Iterable[str] = (),
         page_meta: PageMeta | None = None,
+        permission: str | None = None,
+        login_required: bool = False,
+        staff_only: bool = False,
+        access: Rule | None = None,
+        transaction: bool | str = False,
     ) -> Callable[[PageFunction], PageFunction]:
         """Register the decorated function as the page at `path`, and return it unchanged.
 
+        Args:
+            permission: as `app.codename`; who lacks it neither sees the page nor opens it.
+            login_required: for viewers who are signed in.
+            staff_only: for staff.
+            access: a rule as in `FLUXLIT_ACCESS`, or a function of the user.
+            transaction: run the page in a transaction of the default database, or of the one named: it is
+                rolled back when the page raises, and when the viewer's next click interrupts it.
+
         Raises:
-            ValueError: the path cannot be a page's, or another page has it.
+            ValueError: the path cannot be a page's, another page has it, or a rule is none.
+            TypeError: the function cannot be a page, or, with `FLUXLIT_STRICT_PAGE_SIGNATURES`, has a
+                parameter that nothing fills.
         """
         normal_path = check_path(path)
+        rules = page_access.read_rules(
+            permission=permission, login_required=login_required, staff_only=staff_only, access=access
+        )
+        meta = page_meta or PageMeta()
 
         def register(fn: PageFunction) -> PageFunction:
             self._add(
@@ -102,17 +162,93 @@ class FluxLit:
                     path=normal_path,
                     title=title or _title_from_name(fn),
                     fn=fn,
-                    tags=tuple(tags),
-                    description=_first_line(fn.__doc__),
+                    tags=_as_tags(tags),
+                    description=meta.description or _first_line(fn.__doc__),
                     icon=icon,
                     page_meta=page_meta,
+                    rules=rules,
+                    transaction="default" if transaction is True else transaction or "",
                 )
             )
             return fn
 
         return register
 
+    def navigation(self, model: NavigationModel) -> FluxLit:
+        """Say in which order pages are shown; return the app.
+
+        Raises:
+            TypeError: it is not a NavigationModel.
+        """
+        given: object = model
+        if not isinstance(given, NavigationModel):
+            msg = f"navigation() was given {model!r}. Use NavigationModel(order=('/', '/orders'))."
+            raise TypeError(msg)
+        self._navigation = model
+        return self
+
+    def discover_pages(self, directory: str, *, package: str) -> FluxLit:
+        """Import the modules of `package.directory` by name; call the `register(app)` of each that has one.
+
+        Modules whose name starts with `_`, and packages, are left out. All pages are then in the order of
+        their paths. When a module fails, no page of this call stays.
+
+        Raises:
+            TypeError: `package` is a module.
+            ImportError: a module, or the package, cannot be imported.
+        """
+        parent = import_module(package)
+        if not hasattr(parent, "__path__"):
+            msg = f"discover_pages got package={package!r}, which is a module. Name the package it is in."
+            raise TypeError(msg)
+        folder = import_module(f"{package}.{directory}")
+        before = dict(self._records)
+        try:
+            for name in _module_names(folder):
+                register = getattr(import_module(f"{folder.__name__}.{name}"), "register", None)
+                if callable(register):
+                    register(self)
+        except BaseException:
+            self._records = before
+            raise
+        ordered = sorted(self._records.values(), key=lambda record: (record.path, record.title))
+        self._records = {record.slug: record for record in ordered}
+        return self
+
+    def build_page_manifest(self, version: int = 1) -> dict[str, Any]:
+        """The pages as plain data, the same for the same pages: what they are, ask for and depend on.
+
+        Raises:
+            ValueError: there is no such version.
+        """
+        return manifest.build(self.title, self.shown_records, version)
+
+    def offers(self) -> tuple[di.Provider, ...]:
+        """What pages of this app can ask for, for checks of their signatures."""
+        from fluxlit_django.pages import (
+            offers,  # loads django.contrib.auth, which not every import of us needs
+        )
+
+        return offers.offered(has_store=self.session_store is not None)
+
+    def problems(self, *, strict: bool = False) -> list[str]:
+        """What is wrong with the pages, a sentence each.
+
+        Args:
+            strict: also parameters that nothing fills, which otherwise fail when the page is opened.
+        """
+        return list(manifest.problems(self._records.values(), self.offers() if strict else None))
+
     def _add(self, record: PageRecord) -> None:
+        _check_function(record)
+        if self.session_store is None and _asks_for_store(record):
+            msg = (
+                f"{record.owner} asks for a SessionStore and the app has none. "
+                "Give it one: FluxLit(session_store=InMemorySessionStore())."
+            )
+            raise ValueError(msg)
+        if _is_strict():
+            di.check_signature(record.fn, record.owner, self.offers())
         other = self._records.get(record.slug)
         if other is not None and not _is_same_definition(other.fn, record.fn):
             reason = "that path" if other.path == record.path else f"the slug {record.slug!r}"
@@ -123,36 +259,56 @@ class FluxLit:
             raise ValueError(msg)
         self._records[record.slug] = record
 
-
-def check_path(path: object) -> str:
-    """The path with one slash before it and none behind.
-
-    Raises:
-        ValueError: Streamlit cannot serve a page there.
-    """
-    if not isinstance(path, str):
-        msg = f"A page's path is {path!r}. Use a string such as '/orders'."
-        raise ValueError(msg)
-    slug = path.strip("/")
-    if not slug:
-        return "/"
-    if "/" in slug:
-        # Streamlit 1.67 refuses a `url_path` with a slash inside, and then shows no page at all.
-        msg = f"The page path {path!r} is nested. Use one segment, for example '/{slug.replace('/', '-')}'."
-        raise ValueError(msg)
-    if slug in _RESERVED_SLUGS or not _SLUG.fullmatch(slug):
-        msg = (
-            f"The page path {path!r} cannot be used. Use one segment of letters, digits and . _ ~ - "
-            f"other than {', '.join(sorted(_RESERVED_SLUGS))}, for example '/orders'."
-        )
-        raise ValueError(msg)
-    return f"/{slug}"
+    def _make_api(self) -> NinjaAPI:
+        try:
+            from ninja import NinjaAPI
+        except ModuleNotFoundError as exc:
+            msg = "FluxLit.api needs django-ninja. Install it with: pip install 'fluxlit-django[api]'"
+            raise ImportError(msg) from exc
+        title = self.title or (conf.get_config().title if _is_set_up() else "FluxLit")
+        # Two apps may each have an API; Ninja tells them apart by their namespaces.
+        defaults = {"title": title, "urls_namespace": f"fluxlit-api-{next(_api_numbers)}"}
+        return NinjaAPI(**(defaults | self._api_options))
 
 
-def _require_word(name: str, value: str | None, words: tuple[str, ...]) -> None:
-    if value is not None and value not in words:
-        msg = f"{name} is {value!r}. Use {', '.join(words[:-1])} or {words[-1]}."
-        raise ValueError(msg)
+def _is_strict() -> bool:
+    # A module imported before Django is set up is looked at when its app is loaded.
+    return _is_set_up() and conf.get_config().strict_page_signatures
+
+
+def _is_set_up() -> bool:
+    return settings.configured and apps.ready
+
+
+def _check_function(record: PageRecord) -> None:
+    fn: object = record.fn
+    if not callable(fn):
+        msg = f"The page {record.path!r} is {fn!r}. Decorate a function."
+        raise TypeError(msg)
+    if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+        msg = f"{record.owner} is async. Write it with def, and put what is awaited into a Depends."
+        raise TypeError(msg)
+    if inspect.isgeneratorfunction(fn):
+        msg = f"{record.owner} has a yield. Put what is opened and closed into a Depends."
+        raise TypeError(msg)
+
+
+def _asks_for_store(record: PageRecord) -> bool:
+    return any(
+        wanted.annotation is SessionStore
+        and wanted.marker is None
+        and wanted.default is inspect.Parameter.empty
+        for wanted in di.wanted_parameters(record.fn)
+    )
+
+
+def _as_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    return (tags,) if isinstance(tags, str) else tuple(tags)
+
+
+def _module_names(folder: Any) -> list[str]:
+    found = pkgutil.iter_modules(folder.__path__)
+    return sorted(module.name for module in found if not module.ispkg and not module.name.startswith("_"))
 
 
 def _title_from_name(fn: Callable[..., Any]) -> str:
@@ -171,5 +327,5 @@ def _is_same_definition(fn: Callable[..., Any], other: Callable[..., Any]) -> bo
     return (code.co_filename, code.co_firstlineno) == (other_code.co_filename, other_code.co_firstlineno)
 
 
-site = FluxLit()
+site = FluxLit(session_store=ConfiguredSessionStore())
 """The default app: what `streamlit_pages.py` modules register their pages on."""

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import json
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.http import Http404
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
+from django.utils import timezone, translation
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from fluxlit_django import conf
+from fluxlit_django import conf, sessions, url_session, viewer_token
 from fluxlit_django.client import ApiClient
-from fluxlit_django.conf import Config
-from fluxlit_django.pages import di, discovery
-from fluxlit_django.pages.registry import FluxLit, PageMeta, PageRecord
+from fluxlit_django.exceptions import PageInputError
+from fluxlit_django.pages import access, di, discovery, navigation, offers
+from fluxlit_django.pages.access import Verdict
+from fluxlit_django.pages.context import PageContext
+from fluxlit_django.pages.credentials import ViewerCredentials
+from fluxlit_django.pages.page import PageMeta, PageRecord
+from fluxlit_django.pages.registry import FluxLit
 
 _EXAMPLE = """\
 from fluxlit_django import site
@@ -21,26 +38,61 @@ def orders(st):
     st.write("It works.")
 """
 
+_EXPECTED_ERRORS = (ValidationError, PermissionDenied, Http404, PageInputError)
+_TOAST_ICONS = {
+    "debug": ":material/bug_report:",
+    "info": ":material/info:",
+    "success": ":material/task_alt:",
+    "warning": ":material/warning:",
+    "error": ":material/error:",
+}
+_TRACE_HEADERS = ("traceparent", "tracestate")
+_MESSAGES_TAKEN = "_fluxlit_messages_taken"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a test gives a run instead of what it would find."""
+
+    user: Any = None
+    client: ApiClient | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
+    cookies: Mapping[str, str] | None = None
+
 
 def run(app_name: str = conf.DEFAULT_APP) -> None:
     """Show the page that the viewer asked for. Call from the script that Streamlit runs."""
     config = conf.get_config()
-    app = discovery.load_app(config.get_app(app_name).target)
-    title = app.title or config.title
+    show(discovery.load_app(config.get_app(app_name).target), Given(overrides=configured_overrides(config)))
+
+
+def configured_overrides(config: conf.Config) -> dict[str, Any]:
+    """The overrides in `FLUXLIT_TEST_PAGE_OVERRIDES`, which count under `FLUXLIT_TESTS` alone."""
+    if not (config.tests and config.test_page_overrides):
+        return {}
+    found: dict[str, Any] = json.loads(config.test_page_overrides)
+    return found
+
+
+def show(app: FluxLit, given: Given | None = None) -> None:
+    """Show the page of an app that the viewer asked for."""
+    title = app.title or conf.get_config().title
     if not app.page_records:
         _show_first_steps(title)
         return
-    providers = (
-        di.Provider(lambda: st, name="st"),
-        di.Provider(_session_client, name="client", type=ApiClient),
-        di.Provider(lambda: app, type=FluxLit),
-        di.Provider(lambda: config, type=Config),
-    )
-    pages = {record.path: _streamlit_page(record, title, providers) for record in app.page_records}
-    navigation = list(pages.values())
-    if "/" not in pages:
-        navigation.insert(0, _landing_page(navigation[0]))
-    st.navigation(navigation).run()
+    visit = _Visit(app, title, given or Given())
+    with visit.surroundings():
+        _show_messages(visit.context)
+        url_session.keep_in_url(st)
+        pages = visit.streamlit_pages()
+        _follow_deep_link(visit.records, pages)
+        shown = list(pages.values())
+        if "/" not in pages:
+            shown.insert(0, _landing_page(shown[0]))
+        # A page inside another page is one page: the way to the others is around it.
+        is_embedded = getattr(st.context, "is_embedded", False)
+        st.navigation(shown, position="hidden" if is_embedded else "sidebar").run()
 
 
 def page_config(record: PageRecord, app_title: str) -> PageMeta:
@@ -54,27 +106,198 @@ def page_config(record: PageRecord, app_title: str) -> PageMeta:
     )
 
 
-def _streamlit_page(record: PageRecord, app_title: str, providers: Sequence[di.Provider]) -> st.Page:
-    is_default = record.path == "/"
-    icon = page_config(record, app_title).page_icon
-    return st.Page(
-        functools.partial(_show_page, record, app_title, providers),
-        title=record.title,
-        icon=icon,
-        url_path="" if is_default else record.slug,
-        default=is_default,
+class _Visit:
+    """One run of the script: the app, the viewer's request, and what its pages can ask for."""
+
+    def __init__(self, app: FluxLit, title: str, given: Given) -> None:
+        self._app = app
+        self._title = title
+        self._given = given
+        self.records = app.shown_records
+        self.context = _read_context(given)
+        made: dict[str, Callable[[], Any]] = {
+            "st": lambda: st,
+            "client": lambda: given.client or _session_client(),
+            "user": lambda: self.context.user,
+            "app": lambda: app,
+            "config": conf.get_config,
+            "urls": lambda: app.urls,
+            "context": lambda: self.context,
+        }
+        if app.session_store is not None:
+            made["session_store"] = lambda: app.session_store
+        self._providers = offers.providers(made, is_anonymous=lambda: self.context.is_anonymous)
+
+    @contextlib.contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """The viewer's language and time zone, and the headers that are trusted."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(translation.override(_language(self.context)))
+            stack.enter_context(_time_zone(self.context.time_zone))
+            if di.page_header_context() is None:
+                token = di.set_page_header_context(self.context.trusted_headers)
+                stack.callback(di.reset_page_header_context, token)
+            claim = self.context.claim
+            if claim is not None:
+                stack.callback(sessions.reset_current_key, sessions.set_current_key(claim.session_key))
+            yield
+
+    def streamlit_pages(self) -> dict[str, st.Page]:
+        """Streamlit's pages by path; those that the viewer may not open are hidden, and say so."""
+        return {record.path: self._streamlit_page(record) for record in self.records}
+
+    def _streamlit_page(self, record: PageRecord) -> st.Page:
+        is_default = record.path == "/"
+        verdict = access.decide(record.rules, self.context.user) if record.rules else Verdict.ALLOW
+        is_open = verdict is Verdict.ALLOW
+        return st.Page(
+            functools.partial(self._show_page, record)
+            if is_open
+            else functools.partial(_refuse, record, self._title, verdict),
+            title=record.title,
+            icon=page_config(record, self._title).page_icon,
+            url_path="" if is_default else record.slug,
+            default=is_default,
+            visibility="visible" if is_open else "hidden",
+        )
+
+    def _show_page(self, record: PageRecord) -> None:
+        _apply_config(page_config(record, self._title))
+        _show_breadcrumb(record.page_meta)
+        request = di.Request(
+            headers=self.context.headers, cookies=self.context.raw_cookies, query=self.context.query
+        )
+        try:
+            with di.Run(
+                self._providers,
+                request=request,
+                overrides=self._given.overrides,
+                has_failed=_has_failed,
+            ) as running:
+                if record.transaction:
+                    running.enter(transaction.atomic(using=record.transaction))
+                result = running.call(record.fn, record.owner)
+        except _EXPECTED_ERRORS as exc:
+            _show_expected(exc)
+        else:
+            _show_breadcrumb(_returned_meta(result, record))
+
+
+def _read_context(given: Given) -> PageContext:
+    query = st.query_params
+    return PageContext(
+        raw_headers=st.context.headers.to_dict() if given.headers is None else given.headers,
+        raw_cookies=st.context.cookies.to_dict() if given.cookies is None else given.cookies,
+        query={name: query.get_all(name) for name in query},
+        user_id=str(st.user.get("id") or ""),
+        known_user=given.user,
+        time_zone=st.context.timezone,
     )
 
 
-def _show_page(record: PageRecord, app_title: str, providers: Sequence[di.Provider]) -> None:
-    meta = page_config(record, app_title)
+def _language(context: PageContext) -> str:
+    has_locale = any(name.endswith("LocaleMiddleware") for name in settings.MIDDLEWARE)
+    if settings.USE_I18N and has_locale:
+        return translation.get_language_from_request(context)  # type: ignore[arg-type]
+    return settings.LANGUAGE_CODE
+
+
+def _time_zone(name: str | None) -> contextlib.AbstractContextManager[Any]:
+    if not name or not settings.USE_TZ:
+        return contextlib.nullcontext()
+    try:
+        return timezone.override(zoneinfo.ZoneInfo(name))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # what a browser calls it is its own affair
+        return contextlib.nullcontext()
+
+
+def _has_failed(error: BaseException) -> bool:
+    """Whether a page ended by an error, or because the viewer's next click interrupted it.
+
+    `st.stop`, `st.rerun` and `st.switch_page` end it on purpose. They raise the same exceptions as an
+    interruption does (Streamlit 1.67, `ScriptRunner._maybe_handle_execution_control_request`); only the way
+    there tells them apart.
+    """
+    if isinstance(error, Exception):
+        return True
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == "streamlit.commands.execution_control":
+            return False
+        trace = trace.tb_next
+    return True
+
+
+def _follow_deep_link(records: Sequence[PageRecord], pages: Mapping[str, st.Page]) -> None:
+    """Go to the page that `?page=` names, and keep every other parameter."""
+    key = navigation.PAGE_PARAMETER
+    if key not in st.query_params:
+        return
+    found = navigation.match_nav_page({key: st.query_params.get_all(key)}, records)
+    if found is not None:
+        others = {name: st.query_params.get_all(name) for name in st.query_params if name != key}
+        st.switch_page(pages[found[0]], query_params=others)
+
+
+def _refuse(record: PageRecord, app_title: str, verdict: Verdict) -> None:
+    _apply_config(page_config(record, app_title))
+    if verdict is Verdict.FORBID:
+        st.error(f"You may not open “{record.title}”.", icon=":material/block:")
+        return
+    st.info(f"Sign in to open “{record.title}”.", icon=":material/login:")
+    with contextlib.suppress(NoReverseMatch):
+        st.link_button("Sign in", resolve_url(settings.LOGIN_URL), icon=":material/login:")
+
+
+def _apply_config(meta: PageMeta) -> None:
     st.set_page_config(
         page_title=meta.page_title,
         page_icon=meta.page_icon,
         layout=meta.layout,
         initial_sidebar_state=meta.initial_sidebar_state,
     )
-    di.call_page(record, providers)
+
+
+def _returned_meta(result: Any, record: PageRecord) -> PageMeta | None:
+    """What a page returned, when it says how the page is shown."""
+    if isinstance(result, PageMeta):
+        return result
+    if not isinstance(result, Mapping):
+        return None
+    known = {name: value for name, value in result.items() if name in PageMeta.__dataclass_fields__}
+    try:
+        return PageMeta(**known)
+    except (TypeError, ValueError) as exc:
+        st.error(f"The page {record.path} returned {dict(result)!r}: {exc}")
+        return None
+
+
+def _show_breadcrumb(meta: PageMeta | None) -> None:
+    if meta is not None and meta.breadcrumb:
+        st.sidebar.caption(meta.breadcrumb)
+
+
+def _show_expected(error: Exception) -> None:
+    if isinstance(error, ValidationError):
+        st.error("\n".join(f"- {message}" for message in error.messages), icon=":material/report:")
+    elif isinstance(error, PermissionDenied):
+        st.error(str(error) or "You may not do that.", icon=":material/block:")
+    elif isinstance(error, Http404):
+        st.error("There is no such thing, or it has gone.", icon=":material/search_off:")
+    else:
+        st.error(str(error), icon=":material/report:")
+
+
+def _show_messages(context: PageContext) -> None:
+    """Show what `django.contrib.messages` kept for this viewer, when a page is loaded."""
+    if _MESSAGES_TAKEN in st.session_state:
+        return
+    st.session_state[_MESSAGES_TAKEN] = True
+    claim = context.claim
+    if claim is None:
+        return
+    for level, text in sessions.take_messages(claim.session_key):
+        st.toast(text, icon=_TOAST_ICONS.get(level))
 
 
 def _landing_page(first: st.Page) -> st.Page:
@@ -94,7 +317,23 @@ def _landing_page(first: st.Page) -> st.Page:
 
 @st.cache_resource(scope="session", on_release=ApiClient.close, show_spinner=False)
 def _session_client() -> ApiClient:
-    return ApiClient(request_id_factory=_request_id)
+    credentials = ViewerCredentials(_handshake_token)
+    return ApiClient(
+        auth_header_factory=lambda: {**_trace_headers(), **credentials.headers()},
+        request_id_factory=_request_id,
+    )
+
+
+def _handshake_token() -> str | None:
+    if get_script_run_ctx(suppress_warning=True) is None:
+        raise LookupError
+    return st.context.headers.get(viewer_token.HANDSHAKE_HEADER)
+
+
+def _trace_headers() -> dict[str, str]:
+    """The W3C trace context of the handshake, where a setting lets it reach the sidecar."""
+    given = st.context.headers
+    return {name: given[name] for name in _TRACE_HEADERS if name in given}
 
 
 def _request_id() -> str | None:

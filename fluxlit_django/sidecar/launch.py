@@ -19,7 +19,7 @@ from uvicorn.importer import import_from_string
 from fluxlit_django import conf, control
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.sidecar import errors, modules, options, server
+from fluxlit_django.sidecar import errors, modules, options, ownership, server, warmup
 
 PAGES_SCRIPT = Path(__file__).with_name("script") / "fluxlit_pages.py"
 """The script of every app that is made of pages; alone in its folder, which Streamlit puts on `sys.path`."""
@@ -37,10 +37,13 @@ def serve_app(name: str) -> int:
     listener = inherited_listener()
     options.configure(config, app, str(script))
     prepare_process(str(script), [] if app.script else [app.name])
+    warmup.preimport(config.streamlit_preimport)
     if config.reload:
         modules.protect()
         report_watchdog_availability()
-    return server.run(config, build_asgi_app(app, script), listener)
+    owners = ownership.FileOwners()
+    owners.install()
+    return server.run(config, ownership.OwnFilesOnly(build_asgi_app(app, script), owners), listener)
 
 
 def find_script(app: AppConfig) -> Path:

@@ -17,8 +17,10 @@ from streamlit.runtime.runtime_util import get_max_message_size_bytes
 
 from fluxlit_django.conf import Config
 from fluxlit_django.control import ControlLine
-from fluxlit_django.sidecar import runs
+from fluxlit_django.sidecar import report, runs
+from fluxlit_django.sidecar.admission import SessionLimit
 from fluxlit_django.sidecar.tuning import Activity, collect_when_idle
+from fluxlit_django.sidecar.warmup import WarmUp, run_once
 
 _KEEP_ALIVE_S = 75  # Longer than the gateway keeps an unused connection: it is the gateway that closes.
 _RUNTIME_STOP_S = 2.0
@@ -45,12 +47,17 @@ class SidecarServer(uvicorn.Server):
 
 def run(config: Config, asgi_app: Callable[..., Any], listener: socket.socket) -> int:
     """Serve until told to stop; return the exit code."""
+    is_full = asyncio.Event()
+    if config.streamlit_warm_up:
+        asgi_app = WarmUp(asgi_app, run_once)
+    if config.streamlit_max_sessions:
+        asgi_app = SessionLimit(asgi_app, config.streamlit_max_sessions, is_full.set)
     settings = server_settings(config, asgi_app)
     loop_factory = settings.get_loop_factory() or asyncio.new_event_loop
     loop = loop_factory()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_serve(config, settings, listener))
+        loop.run_until_complete(_serve(config, settings, listener, is_full))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
@@ -78,16 +85,25 @@ def server_settings(config: Config, asgi_app: Callable[..., Any]) -> uvicorn.Con
     )
 
 
-async def _serve(config: Config, settings: uvicorn.Config, listener: socket.socket) -> None:
+async def _serve(
+    config: Config, settings: uvicorn.Config, listener: socket.socket, is_full: asyncio.Event
+) -> None:
     loop = asyncio.get_running_loop()
     activity = Activity(loop)
     runs.install(activity)
     line = await ControlLine.inherited()
-    server = SidecarServer(settings, on_serving=lambda: line.send({"type": "ready"}) if line else None)
+    tasks: list[asyncio.Task[None]] = []
+
+    def tell_ready() -> None:
+        if line is not None:
+            line.send({"type": "ready"})
+            tasks.append(asyncio.create_task(report.report_load(line, activity, is_full)))
+
+    server = SidecarServer(settings, on_serving=tell_ready)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         _call_on_signal(loop, number, stop.set)
-    tasks = [asyncio.create_task(_drain(server, activity, stop, config.graceful_shutdown_timeout_s))]
+    tasks.append(asyncio.create_task(_drain(server, activity, stop, config.graceful_shutdown_timeout_s)))
     if not streamlit_config.get_option("runner.postScriptGC"):
         tasks.append(asyncio.create_task(collect_when_idle(activity)))
     if line is not None:

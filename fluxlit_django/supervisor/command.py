@@ -13,6 +13,7 @@ from fluxlit_django.conf import FLAGS_VARIABLE, Config
 
 GATEWAY = "gateway"
 SIDECAR = "sidecar"
+JOB = "job"
 
 _STANDARD_LIBRARY_ZIP = re.compile(r"python\d+\.zip")  # in front of the standard library, there or not
 
@@ -24,7 +25,7 @@ class Command:
     name: str
     """`gateway-0`, or `<app>-<index>` for a sidecar."""
     kind: str
-    """`gateway` or `sidecar`."""
+    """`gateway`, `sidecar`, or `job` for what runs once and ends by itself."""
     argv: tuple[str, ...]
     app: str = ""
     """Name of a sidecar's app."""
@@ -54,6 +55,11 @@ def sidecar_commands(config: Config) -> list[Command]:
         if not app.upstream
         for index in range(app.sidecars)
     ]
+
+
+def assets_command() -> Command:
+    """The job that compresses Streamlit's frontend while everything serves already."""
+    return Command("assets", JOB, (sys.executable, "-m", "django", "fluxlit_assets", "--background"))
 
 
 def child_environment(

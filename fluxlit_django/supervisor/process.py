@@ -13,13 +13,20 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fluxlit_django.control import FD_VARIABLE, LISTEN_FD_VARIABLE, ControlLine
+from fluxlit_django.control import (
+    FD_VARIABLE,
+    LISTEN_FD_VARIABLE,
+    ControlLine,
+    SidecarLoad,
+    decode_load,
+)
 from fluxlit_django.supervisor.command import Command
 
 logger = logging.getLogger(__name__)
 
 LINES_KEPT = 30
 LINE_LIMIT = 16 * 1024  # bytes; what is longer is shown in pieces of this size
+EMPTY_REPORTS = 2  # in a row; one alone may be older than the last session
 OUTPUT_DRAIN_S = 0.5  # a descendant that left the group may hold the pipe open for ever
 
 ShowLine = Callable[[str, str], None]
@@ -37,25 +44,34 @@ class ProcessState(enum.Enum):
 
 
 class Process:
-    """One child: runs a command with its control line, its listening socket and its output.
+    """One child: runs a command with its control line, its listening socket, if any, and its output.
 
     The child leads a session of its own. When it ends, the rest of its process group is ended too.
     """
 
     def __init__(
-        self, command: Command, environment: Mapping[str, str], listener: socket.socket, show_line: ShowLine
+        self,
+        command: Command,
+        environment: Mapping[str, str],
+        listener: socket.socket | None,
+        show_line: ShowLine,
     ) -> None:
         self.command = command
         self.state = ProcessState.NEW
         self.pid: int | None = None
         self.exit_code: int | None = None
         self.last_lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self.load = SidecarLoad()
+        self.on_load: Callable[[], None] | None = None
+        """Called whenever a sidecar has told its load."""
         self._environment = environment
         self._listener = listener
         self._show_line = show_line
         self._line: ControlLine | None = None
         self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
+        self._empty_reports = 0
+        self._emptied = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -117,6 +133,23 @@ class Process:
                 await asyncio.wait_for(self._gone.wait(), timeout_s)
         return self._gone.is_set()
 
+    async def wait_empty(self, timeout_s: float) -> bool:
+        """Wait until a sidecar has said, from now on, that it has no sessions left, or until it is gone.
+
+        Returns False when the time is over.
+        """
+        self._empty_reports = 0
+        self._emptied.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._emptied.wait(), timeout_s)
+        return self._emptied.is_set()
+
+    async def retire(self, grace_s: float) -> None:
+        """End a gateway worker whose successor serves: it takes no new connections and ends what it has."""
+        self.send({"type": "retire"})
+        if not await self.wait(grace_s):
+            await self.stop(0)
+
     async def stop(self, grace_s: float) -> None:
         """End it: ask, wait, then kill its whole process group."""
         self.terminate()
@@ -146,17 +179,16 @@ class Process:
         return self.pid
 
     async def _spawn(self, control: socket.socket, output: int) -> asyncio.subprocess.Process:
+        handed_down = {FD_VARIABLE: control.fileno()}
+        if self._listener is not None:
+            handed_down[LISTEN_FD_VARIABLE] = self._listener.fileno()
         return await asyncio.create_subprocess_exec(
             *self.command.argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={
-                **self._environment,
-                FD_VARIABLE: str(control.fileno()),
-                LISTEN_FD_VARIABLE: str(self._listener.fileno()),
-            },
-            pass_fds=(control.fileno(), self._listener.fileno()),
+            env={**self._environment, **{name: str(number) for name, number in handed_down.items()}},
+            pass_fds=tuple(handed_down.values()),
             start_new_session=True,
         )
 
@@ -171,8 +203,18 @@ class Process:
                 if message.get("type") == "ready" and self.state is ProcessState.STARTING:
                     self.state = ProcessState.READY
                     self._ready.set_result(True)
+                elif message.get("type") == "load":
+                    self._take_load(decode_load(message))
         except ValueError as exc:
             logger.warning("%s sent a control message that is not JSON: %s", self.command.name, exc)
+
+    def _take_load(self, load: SidecarLoad) -> None:
+        self.load = load
+        self._empty_reports = 0 if load.sessions or load.parked else self._empty_reports + 1
+        if self._empty_reports >= EMPTY_REPORTS:
+            self._emptied.set()
+        if self.on_load is not None:
+            self.on_load()
 
     async def _await_exit(self, child: asyncio.subprocess.Process, output: _Output) -> None:
         self.exit_code = await child.wait()
@@ -187,6 +229,7 @@ class Process:
             self._line.close()
         if not self._ready.done():
             self._ready.set_result(False)
+        self._emptied.set()
         self._gone.set()
 
 

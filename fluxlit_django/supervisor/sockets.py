@@ -18,6 +18,7 @@ from fluxlit_django.exceptions import StartupError
 
 PUBLIC_BACKLOG = 2048  # connections
 SIDECAR_BACKLOG = 1024  # connections; those made while a sidecar restarts wait here
+_LONGEST_GENERATION = ".99999"  # of a socket's name: `generation_name`
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103  # bytes of sun_path, less its final NUL
 
 
@@ -75,17 +76,23 @@ def _reason(exc: OSError, host: str, port: int) -> str:
     return f"{exc.strerror or exc}. Choose another address with --host and --port."
 
 
+def generation_name(name: str, generation: int) -> str:
+    """The name of a sidecar's socket: just its own name at first, then `<name>.<generation>`."""
+    return name if generation == 1 else f"{name}.{generation}"
+
+
 class SidecarSockets:
     """A private directory with one listening Unix socket per sidecar; a context manager that removes them.
 
     Raises:
-        StartupError: on entering, or from `listen`; the directory cannot be used.
+        StartupError: on entering, or from `open`; the directory cannot be used.
     """
 
     def __init__(self, directory: str, names: list[str]) -> None:
         self._configured = directory
         self._names = names
         self._cleanup = contextlib.ExitStack()
+        self._closing: dict[str, contextlib.ExitStack] = {}
         self.directory = Path()
         self.sockets: dict[str, socket.socket] = {}
 
@@ -93,8 +100,9 @@ class SidecarSockets:
         with contextlib.ExitStack() as cleanup:
             if hasattr(socket, "AF_UNIX"):
                 self.directory = self._open_directory(cleanup)
+            cleanup.callback(self._close_all)
             for name in self._names:
-                self.sockets[name] = self._listen(name, cleanup)
+                self.open(name)
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -102,6 +110,26 @@ class SidecarSockets:
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._cleanup.close()
+
+    def open(self, name: str) -> socket.socket:
+        """A new listening socket of this name.
+
+        Raises:
+            StartupError: the socket could not be had.
+        """
+        with contextlib.ExitStack() as cleanup:
+            self.sockets[name] = self._listen(name, cleanup)
+            self._closing[name] = cleanup.pop_all()
+        return self.sockets[name]
+
+    def close(self, name: str) -> None:
+        """Close a socket, which refuses connections from now on."""
+        del self.sockets[name]
+        self._closing.pop(name).close()
+
+    def _close_all(self) -> None:
+        for name in list(self.sockets):
+            self.close(name)
 
     def address(self, name: str) -> str:
         """The address of a sidecar as gateway workers are told it."""
@@ -114,7 +142,7 @@ class SidecarSockets:
         return self.directory / f"{name}.sock"
 
     def _open_directory(self, cleanup: contextlib.ExitStack) -> Path:
-        longest = max((len(f"{name}.sock") for name in self._names), default=0)
+        longest = max((len(f"{name}{_LONGEST_GENERATION}.sock") for name in self._names), default=0)
         if not self._configured:
             directory = Path(tempfile.mkdtemp(prefix="fluxlit-", dir=_temporary_directory(longest)))
             cleanup.callback(_remove_directory, directory)
@@ -130,6 +158,9 @@ class SidecarSockets:
         _make_directory(directory, cleanup)
         _require_private(directory)
         _lock_directory(directory, cleanup)
+        for name in self._names:  # left behind by a supervisor that was killed; the lock says it is gone
+            for path in directory.glob(f"{name}.*sock"):
+                path.unlink(missing_ok=True)
         return directory
 
     def _listen(self, name: str, cleanup: contextlib.ExitStack) -> socket.socket:
@@ -138,9 +169,6 @@ class SidecarSockets:
         path = self._path(name)
         sock = cleanup.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
-            path.unlink(
-                missing_ok=True
-            )  # left behind by a supervisor that was killed; the lock says it is gone
             sock.bind(str(path))
             cleanup.callback(path.unlink, missing_ok=True)
             path.chmod(0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 import logging
 import os
 import signal
@@ -13,28 +14,46 @@ import sys
 import sysconfig
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from fluxlit_django.conf import Config
-from fluxlit_django.control import SidecarStatus, encode_sidecars
+from fluxlit_django.conf import MIB, Config
+from fluxlit_django.control import SidecarLoad, SidecarStatus, encode_sidecars
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.supervisor import command as child_command
 from fluxlit_django.supervisor.command import (
     GATEWAY,
+    SIDECAR,
     Command,
     child_environment,
     leading_import_path,
 )
+from fluxlit_django.supervisor.operator_line import (
+    SOCKET_NAME,
+    Identity,
+    answer_operator,
+    own_project,
+)
 from fluxlit_django.supervisor.process import Process, ShowLine, describe_exit
 from fluxlit_django.supervisor.recovery import Recovery, RecoveryRules, spread
-from fluxlit_django.supervisor.sockets import SidecarSockets, bind_public_socket
+from fluxlit_django.supervisor.sockets import SidecarSockets, bind_public_socket, generation_name
 
 logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+REPLACE_SIGNAL = signal.SIGHUP
+TOLD_RSS_STEP = 8 * MIB  # a smaller change of a sidecar's memory is not worth a message
 LONGEST_REPORTED_LINE = 500  # characters of a child's last lines, in the message of its failure
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 class ChildState(str, enum.Enum):
@@ -44,6 +63,7 @@ class ChildState(str, enum.Enum):
     READY = "ready"
     RESTARTING = "restarting"
     FAILED = "failed"
+    DRAINING = "draining"
     STOPPED = "stopped"
 
 
@@ -55,6 +75,10 @@ class EventKind(str, enum.Enum):
     EXITED = "exited"
     RESTARTED = "restarted"
     BREAKER = "breaker"
+    REPLACED = "replaced"
+    """Its replacement serves; of a sidecar, the old one goes on with the sessions it has."""
+    GONE = "gone"
+    """A sidecar that was replaced has ended."""
     RELOAD_FAILED = "reload_failed"
     SERVING = "serving"
     """Every child serves for the first time."""
@@ -76,6 +100,7 @@ class Event:
 
 
 Hook = Callable[[Event], None]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -91,6 +116,8 @@ class Patience:
     failed_start_stop_s: float = 0.5
     """For the others, when one never started."""
     reload_stop_s: float = 0.5
+    sessions_s: float = 300.0
+    """For the sessions of a sidecar that was replaced, until they have ended by themselves."""
 
 
 class ProcessFactory(Protocol):
@@ -100,7 +127,7 @@ class ProcessFactory(Protocol):
         self,
         command: Command,
         environment: Mapping[str, str],
-        listener: socket.socket,
+        listener: socket.socket | None,
         show_line: ShowLine,
         /,
     ) -> Process: ...
@@ -126,10 +153,16 @@ class Child:
     listener: socket.socket
     recovery: Recovery
     address: str = ""
+    generation: int = 1
+    """Of a sidecar: a replacement is a child of its own, on a socket of its own."""
     state: ChildState = ChildState.STARTING
     detail: str = ""
     restarts: int = 0
     has_served: bool = False
+    told_load: SidecarLoad = field(default_factory=SidecarLoad)
+    served_at: float = 0.0
+    """When its process last became ready, by the supervisor's clock."""
+    is_recycling: bool = False
     process: Process | None = None
     keeper: asyncio.Task[None] | None = None
 
@@ -151,11 +184,13 @@ class Supervisor:
         hooks: Sequence[Hook] = (),
         watcher: Changes | None = None,
         commands: Sequence[Command] | None = None,
+        jobs: Sequence[Command] = (),
         patience: Patience | None = None,
         rules: RecoveryRules | None = None,
         make_process: ProcessFactory = Process,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float], float] = spread,
+        has_terminal: Callable[[], bool] = has_terminal,
     ) -> None:
         self.config = config
         self.children: list[Child] = []
@@ -166,8 +201,11 @@ class Supervisor:
         self._hooks = hooks
         self._watcher = watcher
         self._commands = child_command.commands(config) if commands is None else commands
+        self._jobs = jobs
         self._patience = patience or Patience(
-            start_s=config.streamlit_start_timeout_s, drain_s=config.graceful_shutdown_timeout_s
+            start_s=config.streamlit_start_timeout_s,
+            drain_s=config.graceful_shutdown_timeout_s,
+            sessions_s=config.streamlit_drain_timeout_s,
         )
         self._rules = rules or RecoveryRules()
         self._make_process = make_process
@@ -176,8 +214,15 @@ class Supervisor:
         self._environment: Mapping[str, str] = {}
         self._processes: set[Process] = set()
         """Every process that has been started and is not gone: a child has two while it is replaced."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._is_serving = False
+        self._draining: list[Child] = []
+        """Sidecars that have been replaced and still have sessions."""
+        self._sockets = SidecarSockets("", [])
+        self._newest_generation = 1
+        self._has_terminal = has_terminal
+        self._had_terminal = has_terminal()
+        self._replacing = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Supervisor port {self.port}, {self.children!r}>"
@@ -195,22 +240,14 @@ class Supervisor:
             sockets = cleanup.enter_context(SidecarSockets(self.config.runtime_dir, names))
             cleanup.enter_context(self._signals_to_inbox())
             self._prepare(public, sockets)
+            if hasattr(socket, "AF_UNIX"):  # nothing else keeps other users out
+                cleanup.enter_context(await self._listen_to_operators(sockets.open(SOCKET_NAME)))
             return await self._run()
 
     def statuses(self) -> list[SidecarStatus]:
         """Every sidecar, also those that somebody else runs, as gateway workers are told."""
-        ours = [
-            SidecarStatus(
-                name=child.command.name,
-                app=child.command.app,
-                address=child.address,
-                state=child.state.value,
-                restarts=child.restarts,
-                detail=child.detail,
-            )
-            for child in self.children
-            if child.command.kind != GATEWAY
-        ]
+        sidecars = [child for child in self.children if child.command.kind == SIDECAR]
+        ours = [_status(child) for child in [*sidecars, *self._draining]]
         theirs = [
             SidecarStatus(
                 name=f"{app.name}-0", app=app.name, address=app.upstream, state=ChildState.READY.value
@@ -224,27 +261,41 @@ class Supervisor:
 
     def _prepare(self, public: socket.socket, sockets: SidecarSockets) -> None:
         self.port = public.getsockname()[1]
+        self._sockets = sockets
         import_path = leading_import_path(sys.path, sysconfig.get_path("stdlib"))
         self._environment = child_environment(os.environ, port=self.port, import_path=import_path)
         for command in self._commands:
-            recovery = Recovery(self._rules, self._clock, self._jitter)
             if command.kind == GATEWAY:
-                self.children.append(Child(command, public, recovery))
+                self.children.append(Child(command, public, self._new_recovery()))
             else:
                 listener, address = sockets.sockets[command.name], sockets.address(command.name)
-                self.children.append(Child(command, listener, recovery, address))
+                self.children.append(Child(command, listener, self._new_recovery(), address))
+
+    def _new_recovery(self) -> Recovery:
+        return Recovery(self._rules, self._clock, self._jitter)
 
     @contextlib.contextmanager
     def _signals_to_inbox(self) -> Iterator[None]:
         """Signals become data: the handler only puts them in the inbox."""
         loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
+        wanted = [*STOP_SIGNALS]
+        if signal.getsignal(REPLACE_SIGNAL) is not signal.SIG_IGN:  # as nohup has it
+            wanted.append(REPLACE_SIGNAL)
+        for number in wanted:
             loop.add_signal_handler(number, self.inbox.put_nowait, number)
         try:
             yield
         finally:
-            for number in STOP_SIGNALS:
+            for number in wanted:
                 loop.remove_signal_handler(number)
+
+    async def _listen_to_operators(self, listener: socket.socket) -> contextlib.closing[asyncio.Server]:
+        identity = Identity(os.getpid(), self.port, own_project())
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._background(answer_operator(reader, writer, identity, self._replace_on_request))
+
+        return contextlib.closing(await asyncio.start_unix_server(answer, sock=listener))
 
     # The loop.
 
@@ -260,6 +311,9 @@ class Supervisor:
                 item = await self.inbox.get()
                 if isinstance(item, BaseException):
                     raise item
+                if item is REPLACE_SIGNAL and not self._has_lost_terminal():
+                    self._background(self._replace_on_signal())
+                    continue
                 if isinstance(item, signal.Signals):
                     logger.info("Stopping on %s", item.name)
                     drain_s = self._patience.drain_s + self._patience.margin_s
@@ -273,25 +327,25 @@ class Supervisor:
             await _cancel(*self._tasks)
             await self._stop(drain_s, sidecar_stop_s)
 
-    def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _background(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Run a task whose failure ends the supervisor."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end_task)
         return task
 
-    def _end_task(self, task: asyncio.Task[None]) -> None:
+    def _end_task(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             self.inbox.put_nowait(failure)
 
     async def _stop(self, drain_s: float, sidecar_stop_s: float) -> None:
-        """Stop gateway workers, which drain by themselves; then the sidecars that they drained into."""
+        """Stop jobs, and gateway workers, which drain by themselves; then the sidecars they drained into."""
         hurry = asyncio.create_task(self._hurry())
-        gateways = [process for process in self._processes if process.command.kind == GATEWAY]
-        await asyncio.gather(*(process.stop(drain_s) for process in gateways))
+        first = [process for process in self._processes if process.command.kind != SIDECAR]
+        await asyncio.gather(*(process.stop(drain_s) for process in first))
         await asyncio.gather(*(process.stop(sidecar_stop_s) for process in self._processes))
-        for child in self.children:
+        for child in [*self.children, *self._draining]:
             child.state = ChildState.STOPPED
         await _cancel(hurry)
 
@@ -349,6 +403,7 @@ class Supervisor:
         """
         process = self._make_process(child.command, self._environment, child.listener, self._show_line)
         await process.start()
+        process.on_load = functools.partial(self._take_load, process)
         self._processes.add(process)
         self._background(self._forget_when_gone(process))
         if child.command.kind == GATEWAY:
@@ -369,16 +424,19 @@ class Supervisor:
         await process.wait()
         return f"{describe_exit(process.exit_code)} before it served"
 
-    def _take_ready(self, child: Child) -> None:
-        is_first = not child.has_served
+    def _take_ready(self, child: Child, kind: EventKind = EventKind.RESTARTED) -> None:
+        if not child.has_served and kind is EventKind.RESTARTED:
+            kind = EventKind.READY
         child.has_served = True
+        child.served_at = self._clock()
         child.recovery.ready()
         self._set_state(child, ChildState.READY, "")
-        kind = EventKind.READY if is_first else EventKind.RESTARTED
         self._tell(Event(kind, child.command.name, restarts=child.restarts))
         if not self._is_serving and all(child.has_served for child in self.children):
             self._is_serving = True
             self._tell(Event(EventKind.SERVING))
+            for job in self._jobs:
+                self._background(self._run_job(job))
 
     def _take_exit(self, child: Child, process: Process) -> None:
         child.process = None
@@ -405,6 +463,19 @@ class Supervisor:
                 self._tell(Event(EventKind.BREAKER, name, restarts=child.restarts))
         await asyncio.sleep(delay)
 
+    async def _run_job(self, command: Command) -> None:
+        """Run what ends by itself. Nothing depends on it, so that it fails is worth one line."""
+        process = self._make_process(command, self._environment, None, self._show_line)
+        try:
+            await process.start()
+        except OSError as exc:
+            logger.warning("%s could not be started: %s", command.name, exc.strerror or exc)
+            return
+        self._processes.add(process)
+        await self._forget_when_gone(process)
+        if process.exit_code:
+            logger.warning("%s %s; everything else goes on", command.name, describe_exit(process.exit_code))
+
     # Changed source files.
 
     async def _watch(self, watcher: Changes) -> None:
@@ -418,17 +489,20 @@ class Supervisor:
             self._tell(Event(EventKind.RELOAD_FAILED, last_lines=(problem,)))
             logger.error("%s: nothing is restarted until the next change", problem)
             return
-        started = self._clock()
-        logger.info("%s changed, restarting", ", ".join(sorted(path.name for path in paths)))
-        try:
-            candidates = await self._launch_candidates()
-        except StartupError as exc:
-            self._tell(Event(EventKind.RELOAD_FAILED, last_lines=tuple(str(exc).splitlines())))
-            logger.error("%s\nWhat ran before goes on until the next change", exc)
-            return
-        for child, candidate in zip(self.children, candidates, strict=True):
-            self._adopt(child, candidate)
-        logger.info("Restarted in %.1f s", self._clock() - started)
+        async with self._replacing:
+            started = self._clock()
+            logger.info("%s changed, restarting", ", ".join(sorted(path.name for path in paths)))
+            try:
+                candidates = await self._launch_candidates()
+            except StartupError as exc:
+                self._tell(Event(EventKind.RELOAD_FAILED, last_lines=tuple(str(exc).splitlines())))
+                logger.error("%s\nWhat ran before goes on until the next change", exc)
+                return
+            for child, candidate in zip(self.children, candidates, strict=True):
+                retired = self._adopt(child, candidate)
+                if retired is not None:
+                    self._background(retired.stop(self._patience.reload_stop_s))
+            logger.info("Restarted in %.1f s", self._clock() - started)
 
     async def _launch_candidates(self) -> list[Process]:
         """A new process for every child, all of which serve.
@@ -446,15 +520,14 @@ class Supervisor:
                     task.result().kill()
             raise
 
-    def _adopt(self, child: Child, process: Process) -> None:
-        """Give a child a new process that serves, and retire the one it had."""
+    def _adopt(self, child: Child, process: Process) -> Process | None:
+        """Give a child a new process that serves; the one it had, which nobody keeps any more."""
         if child.keeper is not None:
             child.keeper.cancel()
         retired, child.process = child.process, process
         child.keeper = self._background(self._keep(child))
         self._take_ready(child)
-        if retired is not None:
-            self._background(retired.stop(self._patience.reload_stop_s))
+        return retired
 
     async def _launch_candidate(self, child: Child) -> Process:
         """A process for a child that has one already.
@@ -476,12 +549,138 @@ class Supervisor:
         problem = await self._end_unready(candidate)
         raise StartupError(_startup_message(child, problem, candidate))
 
+    # Replacing everything, one at a time.
+
+    def _has_lost_terminal(self) -> bool:
+        """Whether SIGHUP says what it said first: that the terminal we run in has been closed."""
+        return self._had_terminal and not self._has_terminal()
+
+    async def _replace_on_request(self) -> str:
+        """Replace everything, unless that cannot be done now: why it was not, or ""."""
+        if not self._is_serving:
+            return "It is still starting. Ask again when it serves."
+        if self._replacing.locked():
+            return "Processes are being replaced already. Ask again when that is done."
+        return await self._background(self.replace_children())
+
+    async def _replace_on_signal(self) -> None:
+        if problem := await self._replace_on_request():
+            logger.warning("On %s nothing more is done. %s", REPLACE_SIGNAL.name, problem.splitlines()[0])
+
+    async def replace_children(self) -> str:
+        """Replace every child, sidecars first: why it stopped before the end, or ""."""
+        async with self._replacing:
+            started = self._clock()
+            logger.info("Replacing every process, one at a time")
+            try:
+                for child in sorted(self.children, key=lambda child: child.command.kind == GATEWAY):
+                    await self._replace(child)
+            except StartupError as exc:
+                self._tell(Event(EventKind.RELOAD_FAILED, last_lines=tuple(str(exc).splitlines())))
+                logger.error("%s\nThe one before it goes on, and so do those that come after", exc)
+                return str(exc)
+            logger.info("Replaced everything in %.1f s", self._clock() - started)
+            return ""
+
+    async def _replace(self, child: Child) -> None:
+        """Have a child's replacement serve, then end the old one without loss.
+
+        Raises:
+            StartupError: the replacement does not serve; the old one goes on.
+        """
+        if child.command.kind == SIDECAR:
+            await self._replace_sidecar(child)
+            return
+        retired = self._adopt(child, await self._launch_candidate(child))
+        self._tell(Event(EventKind.REPLACED, child.command.name))
+        if retired is not None:
+            await retired.retire(self._patience.drain_s + self._patience.margin_s)
+
+    async def _replace_sidecar(self, child: Child) -> None:
+        """Start a sidecar's next generation on a socket of its own; the old one keeps its sessions."""
+        self._newest_generation += 1
+        generation = self._newest_generation
+        socket_name = generation_name(child.command.name, generation)
+        listener = self._sockets.open(socket_name)
+        address = self._sockets.address(socket_name)
+        successor = Child(child.command, listener, self._new_recovery(), address, generation)
+        try:
+            successor.process = await self._launch_candidate(successor)
+        except BaseException:
+            self._sockets.close(socket_name)
+            raise
+        self.children[self.children.index(child)] = successor
+        if child.keeper is not None:
+            child.keeper.cancel()
+        child.state, child.detail = ChildState.DRAINING, f"replaced by generation {generation}"
+        self._draining.append(child)
+        self._take_ready(successor, EventKind.REPLACED)
+        successor.keeper = self._background(self._keep(successor))
+        self._background(self._drain(child))
+        logger.info(
+            "%s is replaced; its sessions go on for up to %g s", child.command.name, self._patience.sessions_s
+        )
+
+    async def _drain(self, child: Child) -> None:
+        """End a sidecar that was replaced when its sessions have ended, or their time is over."""
+        if child.process is not None:
+            await child.process.wait_empty(self._patience.sessions_s)
+            # Told first, so that the browsers of the sessions that end now come back elsewhere.
+            self._set_state(child, ChildState.STOPPED, child.detail)
+            await child.process.stop(self._patience.drain_s + self._patience.sidecar_stop_s)
+        self._draining.remove(child)
+        self._sockets.close(generation_name(child.command.name, child.generation))
+        self._tell_gateways()
+        self._tell(Event(EventKind.GONE, child.command.name))
+
+    # A sidecar's load.
+
+    def _take_load(self, process: Process) -> None:
+        """Pass on what a sidecar says of itself, and replace it when it has grown too large."""
+        child = next((each for each in [*self.children, *self._draining] if each.process is process), None)
+        if child is None:
+            return
+        load, told = process.load, child.told_load
+        if load.sessions != told.sessions or abs(load.rss_bytes - told.rss_bytes) >= TOLD_RSS_STEP:
+            child.told_load = load
+            self._tell_gateways()
+        if self._is_too_large(child, load):
+            child.is_recycling = True
+            self._background(self._recycle(child, load))
+
+    def _is_too_large(self, child: Child, load: SidecarLoad) -> bool:
+        """Whether a sidecar must be replaced; not at once, as it may be that large from its start."""
+        most = self.config.streamlit_max_rss_mb * MIB
+        is_settled = self._clock() - child.served_at >= self._rules.healthy_s
+        can_be = child.state is ChildState.READY and not child.is_recycling
+        return bool(most) and load.rss_bytes > most and can_be and is_settled and self._is_serving
+
+    async def _recycle(self, child: Child, load: SidecarLoad) -> None:
+        """Replace a sidecar that has grown too large; its sessions go on until they end."""
+        async with self._replacing:
+            if child.state is not ChildState.READY or child not in self.children:
+                return
+            logger.warning(
+                "%s holds %d MiB, more than FLUXLIT_STREAMLIT_MAX_RSS_MB (%d), and is replaced",
+                child.command.name,
+                load.rss_bytes // MIB,
+                self.config.streamlit_max_rss_mb,
+            )
+            try:
+                await self._replace_sidecar(child)
+            except StartupError as exc:
+                logger.error("%s\nThe one before it goes on", exc)
+        await asyncio.sleep(self._rules.retry_s)
+        child.is_recycling = False
+
     # Telling.
 
     def _set_state(self, child: Child, state: ChildState, detail: str) -> None:
         child.state, child.detail = state, detail
-        if child.command.kind == GATEWAY:
-            return
+        if child.command.kind != GATEWAY:
+            self._tell_gateways()
+
+    def _tell_gateways(self) -> None:
         message = encode_sidecars(self.statuses())
         for process in self._processes:
             if process.command.kind == GATEWAY:
@@ -500,6 +699,21 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _status(child: Child) -> SidecarStatus:
+    load = SidecarLoad() if child.process is None else child.process.load
+    return SidecarStatus(
+        name=child.command.name,
+        app=child.command.app,
+        address=child.address,
+        state=child.state.value,
+        restarts=child.restarts,
+        detail=child.detail,
+        generation=child.generation,
+        sessions=load.sessions,
+        rss_bytes=load.rss_bytes,
+    )
 
 
 def _describe(child: Child) -> str:

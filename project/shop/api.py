@@ -14,7 +14,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, re_path
 from django.utils import timezone
+from ninja import Schema
 
+from fluxlit_django import site
 from project.shop import reports
 from project.shop.models import Category, Country, Order, Product, Status
 from project.shop.parameters import (
@@ -233,10 +235,25 @@ def change_status(order_id: int, status: str) -> Order:
     return Order.objects.with_totals().select_related("customer").get(pk=order_id)
 
 
+class Stock(Schema):
+    """What is left of a product."""
+
+    sku: str
+    name: str
+    stock: int
+
+
+@site.api.get("/stock", response=list[Stock], summary="What is running low")
+def list_stock(request: HttpRequest, below: int = 10) -> QuerySet[Product]:
+    """Products on sale of which fewer than `below` are left."""
+    return Product.objects.filter(is_active=True, stock__lt=below).order_by("stock", "name")
+
+
 urlpatterns = [
     path("products", list_products, name="api-products"),
     path("orders", list_orders, name="api-orders"),
     path("orders/<int:order_id>/status", set_status, name="api-order-status"),
     path("summary", show_summary, name="api-summary"),
+    path("", site.api_urls),  # with its documentation at /api/docs
     re_path(r"^.*\Z", not_found),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.urls import get_script_prefix, reverse
 
@@ -159,7 +159,28 @@ def products(st: Any, client: ApiClient) -> None:
     )
     if found is not None:
         show_products(st, found)
+    show_recent_orders(st, client)
     show_viewer(st)
+
+
+def show_recent_orders(st: Any, client: ApiClient) -> None:
+    """The newest orders, which the API gives to who is signed in: `client` asks as the viewer."""
+    st.subheader("Newest orders")
+    found = ask(st, client, "/orders", {"page_size": 5})
+    if found is None:
+        return
+    st.dataframe(
+        pd.DataFrame(found["results"], columns=["reference", "placed_at", "customer", "status", "total"]),
+        hide_index=True,
+        height="content",
+        column_config={
+            "reference": "Order",
+            "placed_at": st.column_config.DatetimeColumn("Placed", format="D MMM YYYY, HH:mm"),
+            "customer": "Customer",
+            "status": "Status",
+            "total": st.column_config.NumberColumn("Total", format="euro"),
+        },
+    )
 
 
 def ask(st: Any, client: ApiClient, path: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -175,7 +196,9 @@ def ask(st: Any, client: ApiClient, path: str, params: dict[str, Any]) -> dict[s
         return None
     if response.status_code != httpx.codes.OK:
         message = f"The API answered {response.status_code} to GET {path}."
-        if response.headers.get("content-type", "").startswith("application/json"):
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            message = "Sign in to see this."
+        elif response.headers.get("content-type", "").startswith("application/json"):
             message += f" {response.json()['error']['message']}"
         st.error(message, icon=":material/error:")
         return None
@@ -241,7 +264,7 @@ def show_viewer(st: Any) -> None:
 
 
 @site.page("/import", title="Import", icon=":material/upload_file:", page_meta=PageMeta(page_icon=ICON))
-def import_orders(st: Any) -> None:
+def import_orders(st: Any, user: User) -> None:
     """Orders from a CSV file, checked line by line and saved together."""
     show_account(st)
     st.title("Import orders")
@@ -260,7 +283,7 @@ def import_orders(st: Any) -> None:
         show_errors(st, parsed)
         return
     show_preview(st, parsed)
-    allowed = may_import(st)
+    allowed = may_import(user)
     label = f"Import {len(parsed.orders):,} orders" if len(parsed.orders) > 1 else "Import the order"
     if st.button(label, type="primary", icon=":material/done_all:", disabled=not allowed):
         save(st, parsed)
@@ -343,10 +366,9 @@ def show_preview(st: Any, parsed: imports.ParsedFile) -> None:
         st.caption(f"The first {PREVIEW_ROWS} of {len(rows):,} orders")
 
 
-def may_import(st: Any) -> bool:
+def may_import(user: Any) -> bool:
     """Whether the viewer is staff with the permission to add orders, as the database has it now."""
-    user = get_user_model().objects.filter(pk=st.user.get("id"), is_active=True, is_staff=True).first()
-    return user is not None and user.has_perm("shop.add_order")
+    return bool(user.is_staff and user.has_perm("shop.add_order"))
 
 
 def save(st: Any, parsed: imports.ParsedFile) -> None:
@@ -375,6 +397,8 @@ def show_last_import(st: Any) -> None:
 
 def show_account(st: Any) -> None:
     """Who is signed in, in the sidebar, with the ways to the other parts of the site and out."""
+    if st.context.is_embedded:
+        return
     user = dict(st.user)
     links = [(f"{get_script_prefix()}explore/", "Waves")]
     if user.get("is_staff") == "true":

@@ -210,6 +210,44 @@ def test_fluxlit_run__reload(site):
     assert command.process.returncode == 0
 
 
+def test_fluxlit_run__reload_of_broken_urls(site):
+    """A URLconf that cannot be imported never starts a gateway worker: what ran before goes on."""
+    urls = site / "site_urls.py"
+    with Command(site, "--reload") as command:
+        url = command.serving()
+        urls.write_text("from notes import nothing_of_this_name\n" + URLS)
+        command.until(lambda: "What ran before goes on" in command.output)
+        kept = httpx.get(f"{url}/text/").text
+
+    assert kept == "first"
+    assert "The gateway worker gateway-0 ended with exit code 1 before it served." in command.output
+    assert "cannot import name 'nothing_of_this_name'" in command.output
+
+
+def test_fluxlit_run__broken_urls(site):
+    """At the first start it ends the command, with the worker's own last lines."""
+    (site / "site_urls.py").write_text("from notes import nothing_of_this_name\n" + URLS)
+    with Command(site) as command:
+        code = command.finish()
+
+    assert code == 1
+    assert "CommandError: The gateway worker gateway-0 ended with exit code 1 before it" in command.output
+    assert "    ImportError: cannot import name 'nothing_of_this_name'" in command.output
+
+
+def test_fluxlit_run__compresses_the_frontend(site, tmp_path):
+    """Once everything serves, the frontend is compressed beside it; a folder that cannot is one line."""
+    (tmp_path / "file").touch()
+    with Command(site, FLUXLIT_ASSETS_DIR=str(tmp_path / "file" / "assets")) as command:
+        url = command.serving()
+        command.until(lambda: "assets ended with exit code 1; everything else goes on" in command.output)
+        ready = readiness(url)
+
+    assert ready == 200
+    assert "cannot be written: Not a directory. Set FLUXLIT_ASSETS_DIR" in command.output
+    assert "Traceback" not in command.output
+
+
 def test_fluxlit_run__sidecar_never_starts(site):
     """A sidecar that cannot start ends the command soon, with its own last lines and exit code 1."""
     (site / "notes" / "apps.py").write_text(

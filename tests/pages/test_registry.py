@@ -1,8 +1,7 @@
-from __future__ import annotations
-
 import pytest
 
-from fluxlit_django import FluxLit, PageMeta
+from fluxlit_django import FluxLit, PageMeta, SessionStore
+from fluxlit_django.url_session import InMemorySessionStore
 
 
 def page() -> None:
@@ -123,3 +122,70 @@ def test_page_meta__unknown_word(options: dict[str, str]) -> None:
     """A word that Streamlit does not know is refused with those it does."""
     with pytest.raises(ValueError, match=r"is '\w+'. Use .* or "):
         PageMeta(**options)  # type: ignore[arg-type]
+
+
+def test_discover_pages__in_the_order_of_paths() -> None:
+    """Modules that have `register` are called; private ones are not imported; all pages are then sorted."""
+    app = FluxLit()
+    app.page("/b")(lambda st: None)
+
+    assert app is app.discover_pages("pages", package="tests.pages.shelf")
+    assert ["/b", "/orders", "/zebra"] == [record.path for record in app.page_records]
+
+
+def test_discover_pages__twice() -> None:
+    """The same pages again are no conflict."""
+    app = FluxLit().discover_pages("pages", package="tests.pages.shelf")
+
+    app.discover_pages("pages", package="tests.pages.shelf")
+
+    assert 2 == len(app.pages)
+
+
+def test_discover_pages__one_fails() -> None:
+    """When a module fails, no page of the call stays."""
+    app = FluxLit()
+
+    with pytest.raises(LookupError, match="no such thing"):
+        app.discover_pages("broken", package="tests.pages.shelf")
+
+    assert [] == app.pages
+
+
+def test_discover_pages__wrong_place() -> None:
+    """A module is no package, and a package that is not there cannot be imported."""
+    with pytest.raises(TypeError, match="which is a module"):
+        FluxLit().discover_pages("pages", package="tests.pages.test_registry")
+    with pytest.raises(ImportError):
+        FluxLit().discover_pages("nowhere", package="tests.pages.shelf")
+
+
+@pytest.mark.parametrize("kind", ["async", "generator", "no function"])
+def test_page__that_cannot_be_one(kind: str) -> None:
+    """What Streamlit could not run is refused with what to write instead."""
+
+    async def coroutine(st):
+        """Never awaited."""
+
+    def generator(st):
+        yield
+
+    fn = {"async": coroutine, "generator": generator, "no function": "text"}[kind]
+
+    with pytest.raises(TypeError, match=r"is async|has a yield|Decorate a function"):
+        FluxLit().page("/x")(fn)
+
+
+def test_page__asks_for_a_store_that_is_not_there() -> None:
+    """A SessionStore is refused where the app has none, and comes when it has one."""
+
+    def page(st, store: SessionStore): ...
+
+    with pytest.raises(ValueError, match=r"FluxLit\(session_store="):
+        FluxLit().page("/x")(page)
+    FluxLit(session_store=InMemorySessionStore()).page("/x")(page)
+
+
+def test_get_client__of_the_projects_api() -> None:
+    """A client of its own."""
+    assert "http://127.0.0.1:8000/api" == FluxLit().get_client().base_url

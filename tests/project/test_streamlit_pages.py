@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from django.contrib.auth.models import Permission
 
+from fluxlit_django.pages.context import find_user
 from project.shop import streamlit_pages
 
 
@@ -29,15 +28,17 @@ def test_change__in_per_cent(value, old, shown):
 def test_may_import__staff_with_the_permission(clerk, member):
     """Only active staff with the permission may, and it is asked of the database each time."""
     permission = Permission.objects.get(codename="add_order")
-    as_clerk = SimpleNamespace(user={"id": str(clerk.pk)})
-    as_member = SimpleNamespace(user={"id": str(member.pk)})
-    without = streamlit_pages.may_import(as_clerk)
+
+    def may_import(user):
+        return streamlit_pages.may_import(find_user(str(user.pk)))
+
+    without = may_import(clerk)
     clerk.user_permissions.add(permission)
     member.user_permissions.add(permission)
 
-    with_it = streamlit_pages.may_import(as_clerk), streamlit_pages.may_import(as_member)
+    with_it = may_import(clerk), may_import(member)
     clerk.is_active = False
     clerk.save()
 
-    assert (False, (True, False), False) == (without, with_it, streamlit_pages.may_import(as_clerk))
-    assert not streamlit_pages.may_import(SimpleNamespace(user={}))
+    assert (False, (True, False), False) == (without, with_it, may_import(clerk))
+    assert not streamlit_pages.may_import(find_user(""))

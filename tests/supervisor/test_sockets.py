@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from fluxlit_django.exceptions import StartupError
-from fluxlit_django.supervisor.sockets import LONGEST_SOCKET_PATH, SidecarSockets, bind_public_socket
+from fluxlit_django.supervisor.sockets import (
+    LONGEST_SOCKET_PATH,
+    SidecarSockets,
+    bind_public_socket,
+    generation_name,
+)
 
 
 @pytest.fixture
@@ -119,6 +124,7 @@ def test_sidecar_sockets__existing_directory(private):
     """A directory of the user's stays, without the sockets; a stale socket of a killed run is replaced."""
     private.mkdir(mode=0o700)
     (private / "default-0.sock").touch()
+    (private / "default-0.7.sock").touch()
 
     with SidecarSockets(str(private), ["default-0"]):
         names = os.listdir(private)
@@ -184,13 +190,27 @@ def test_sidecar_sockets__long_directory(tmp_path):
 
 
 def test_sidecar_sockets__longest_directory():
-    """A path of just the limit works: it is the limit."""
-    directory = "/tmp/" + "d" * (LONGEST_SOCKET_PATH - len("/tmp//a-0.sock"))
+    """A path of just the limit works, also for the sockets of replacements: it is the limit."""
+    directory = "/tmp/" + "d" * (LONGEST_SOCKET_PATH - len("/tmp//a-0.99999.sock"))
 
     with SidecarSockets(directory, ["a-0"]) as sockets:
-        length = len(sockets.address("a-0").removeprefix("unix:"))
+        sockets.open(generation_name("a-0", 99999))
+        length = len(sockets.address("a-0.99999").removeprefix("unix:"))
 
     assert length == LONGEST_SOCKET_PATH
+
+
+def test_sidecar_sockets__of_a_replacement(private):
+    """A replacement has a socket beside the first one's; closed, it is gone and the first one stays."""
+    with SidecarSockets(str(private), ["a-0"]) as sockets:
+        sockets.open(generation_name("a-0", 2))
+        both = sorted(os.listdir(private))
+        sockets.close(generation_name("a-0", 1))
+        left = os.listdir(private)
+
+    assert both == ["a-0.2.sock", "a-0.sock"]
+    assert left == ["a-0.2.sock"]
+    assert not private.exists()
 
 
 def test_sidecar_sockets__long_temporary_directory(monkeypatch, tmp_path):

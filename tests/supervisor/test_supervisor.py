@@ -1,6 +1,7 @@
 """All children: started together, kept alive, stopped in order."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from fluxlit_django.conf import AppConfig, Config
 from fluxlit_django.control import SidecarStatus, decode_sidecars
 from fluxlit_django.exceptions import StartupError
-from fluxlit_django.supervisor.command import Command
+from fluxlit_django.supervisor.command import JOB, Command
 from fluxlit_django.supervisor.process import Process
 from fluxlit_django.supervisor.supervisor import EventKind, Patience
 from tests.supervisor.children import RULES, fake, is_alive, running, until, until_gone
@@ -358,6 +359,62 @@ async def test_supervisor__repr():
         r"\[<Child default-0, ready, 0 restarts, <Process default-0, ready, pid \d+>>\]>",
         shown,
     )
+
+
+def job(*words):
+    """A fake job: something that runs once."""
+    return dataclasses.replace(fake("assets", *words), kind=JOB)
+
+
+async def test_job__runs_when_everything_serves():
+    """A job starts once everything serves, has no listening socket, and its end disturbs nobody."""
+    words = ("write:half done", "show_environment:FLUXLIT_LISTEN_FD", "leave:0")
+    async with running(fake("default-0", "ready"), jobs=[job(*words)]) as run:
+        await run.until_event(EventKind.SERVING)
+        printed_before = list(run.lines)
+        await run.until(lambda: ("assets", "None") in run.lines)
+        run.supervisor.inbox.put_nowait(signal.SIGTERM)
+        code = await run.finish()
+
+    assert printed_before == []
+    assert ("assets", "half done") in run.lines
+    assert code == 0
+
+
+async def test_job__fails(caplog):
+    """A job that fails is one warning; it is not started again and the children go on."""
+    async with running(fake("default-0", "ready"), jobs=[job("write:disk full", "leave:1")]) as run:
+        await until(lambda: "assets" in caplog.text)
+        state = child(run, "default-0").state.value
+        started = [event.child for event in run.events if event.kind is EventKind.STARTED]
+
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["assets ended with exit code 1; everything else goes on"]
+    assert state == "ready"
+    assert started == ["default-0"]
+
+
+async def test_job__stopped_with_the_rest(tmp_path, caplog):
+    """A job that still runs at the end is stopped and nobody is warned of it."""
+    log = tmp_path / "log"
+    async with running(fake("default-0", "ready"), jobs=[job(f"use_log:{log},assets")]) as run:
+        await until(lambda: log.exists() and "started" in log.read_text())
+        run.supervisor.inbox.put_nowait(signal.SIGTERM)
+        code = await run.finish()
+
+    assert code == 0
+    assert "assets term" in log.read_text()
+    assert "WARNING" not in caplog.text
+
+
+async def test_job__no_such_program(caplog):
+    """A job that cannot be started at all is one warning as well."""
+    nothing = Command("assets", JOB, ("/no/such/program",))
+    async with running(fake("default-0", "ready"), jobs=[nothing]) as run:
+        await until(lambda: "assets could not be started: No such file or directory" in caplog.text)
+        state = child(run, "default-0").state.value
+
+    assert state == "ready"
 
 
 # A supervisor of its own, to send signals to.

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from fluxlit_django import control
 from fluxlit_django.conf import get_config
 from fluxlit_django.gateway import assets, precompress
 
 _LOWEST_PRIORITY = 19
+_TOLD_TIMES = 4  # how often a run in the background says how far it is
 
 
 class Command(BaseCommand):
@@ -35,6 +37,8 @@ class Command(BaseCommand):
         in_background: bool = options["background"]
         if in_background:
             os.nice(_LOWEST_PRIORITY)
+        if control.FD_VARIABLE in os.environ:
+            control.die_with_parent()
         if precompress.is_complete(source, target):
             if not in_background:
                 self.stdout.write(f"Streamlit's frontend is compressed already, in {target}.")
@@ -42,7 +46,9 @@ class Command(BaseCommand):
         self.stdout.write("Compressing Streamlit's frontend, once for this version …")
         try:
             for done, total in precompress.compress_bundle(source, target):
-                if not in_background and self.stdout.isatty():
+                if in_background:
+                    self._tell_quarter(done, total)
+                elif self.stdout.isatty():
                     self.stdout.write(f"\r{done} of {total} files", ending="")
         except OSError as exc:
             msg = (
@@ -51,3 +57,9 @@ class Command(BaseCommand):
             )
             raise CommandError(msg) from exc
         self.stdout.write(f"Streamlit's frontend is compressed, in {target}.")
+
+    def _tell_quarter(self, done: int, total: int) -> None:
+        """Say how far it is when another quarter of the files is done; beginning and end have their words."""
+        quarter, before = (count * _TOLD_TIMES // total for count in (done, done - 1))
+        if 0 < quarter < _TOLD_TIMES and quarter > before:
+            self.stdout.write(f"{done} of {total} files are compressed.")

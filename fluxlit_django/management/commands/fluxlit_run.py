@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,8 +15,10 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf
 from fluxlit_django.exceptions import StartupError
+from fluxlit_django.gateway import assets, precompress
 from fluxlit_django.supervisor.banner import banner
-from fluxlit_django.supervisor.command import commands
+from fluxlit_django.supervisor.command import Command as ChildCommand
+from fluxlit_django.supervisor.command import assets_command, commands
 from fluxlit_django.supervisor.output import Output, OutputHandler, StartScreen, uses_colour
 from fluxlit_django.supervisor.reload import Sources, Watcher
 from fluxlit_django.supervisor.supervisor import Supervisor
@@ -54,20 +57,20 @@ class Command(BaseCommand):
         names = [command.name for command in commands(config)]
         output = Output(stream, width=max(map(len, [*names, "supervisor"])), colour=colour)
         show_own_log(output, config.log_level)
-        admin_path = find_admin()
 
         def render_banner(started_in_s: float) -> str:
             return banner(
                 config,
                 port=supervisor.port,
-                admin_path=admin_path,
+                admin_path=find_admin(),  # only now, as it loads the project's URLs
                 started_in_s=started_in_s,
                 colour=colour,
             )
 
         screen = StartScreen(output, names, render_banner)
         watcher = Watcher(Sources.of_project(config)) if config.reload else None
-        supervisor = Supervisor(config, output.line, hooks=[screen], watcher=watcher)
+        jobs = [*assets_job(config)]
+        supervisor = Supervisor(config, output.line, hooks=[screen], watcher=watcher, jobs=jobs)
         screen.show()
         try:
             exit_code = asyncio.run(supervisor.run())
@@ -103,6 +106,13 @@ def require_scripts(config: conf.Config) -> None:
         except OSError as exc:
             msg = f"Cannot read {app.script}, the script of the app {app.name!r}: {exc.strerror}."
             raise CommandError(msg) from exc
+
+
+def assets_job(config: conf.Config) -> Iterator[ChildCommand]:
+    """The job that compresses Streamlit's frontend, unless that has been done."""
+    compressed = assets.cache_directory(config.assets_dir)
+    if not precompress.is_complete(assets.bundle_directory(), compressed):
+        yield assets_command()
 
 
 def find_admin() -> str:

@@ -1,0 +1,812 @@
+"""Attacks on a running site, each with a verdict: what `manage.py fluxlit_audit` runs.
+
+An attack is a function that raises `Broken` when it gets through, `Skipped` when it cannot be tried here, and
+returns when the defence holds. Its docstring is its name in the report. Nothing is changed on the site but
+its sessions, and a load of a few hundred requests is as much as it sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import ssl
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urljoin, urlsplit
+
+import aiohttp
+from django.conf import settings
+from django.core import signing
+from yarl import URL
+
+from fluxlit_django.exceptions import FluxLitError
+from fluxlit_django.gateway import protocol
+from fluxlit_django.viewer_token import HANDSHAKE_HEADER, SCHEME
+
+EVIL = "evil.example"
+_TIMEOUT = aiohttp.ClientTimeout(total=20)
+_SOCKET_S = 5.0  # what a socket that must close may take
+_REVOCATION_S = 2.0  # what a socket may take to close after a sign-out
+_RERUN = bytes([protocol.RERUN_SCRIPT_FIELD << 3 | 2, 0])  # a BackMsg that asks for a run of the script
+_CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+_MEDIA = re.compile(rb"/media/[0-9a-f]+\.\w+")
+_XSRF_COOKIE = "_streamlit_xsrf"
+
+
+class Broken(FluxLitError):
+    """An attack got through."""
+
+
+class Skipped(FluxLitError):
+    """An attack cannot be tried on this site, or with what the audit was given."""
+
+
+@dataclass(frozen=True)
+class User:
+    """An account that the audit may use."""
+
+    name: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is attacked.
+
+    Args:
+        url: the site's public URL, with its path prefix and without a slash at its end.
+        mount: the attacked app's mount below it; "" for the root.
+        users: accounts; two of them for the attacks of one viewer on another.
+        patience_s: longest time that a connection which sends too slowly may stay open.
+        verify: whether TLS certificates are checked.
+    """
+
+    url: str
+    mount: str = ""
+    users: tuple[User, ...] = ()
+    patience_s: float = 90.0
+    verify: bool = True
+
+    @property
+    def origin(self) -> str:
+        """The site's scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def app(self) -> str:
+        """The attacked app's URL, without a slash at its end."""
+        return f"{self.url}{self.mount}"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the site is reached by TLS."""
+        return self.url.startswith("https:")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The verdict on one attack: `held`, `broken`, `skipped`, or `failed` when it could not be judged."""
+
+    attack: str
+    title: str
+    verdict: str
+    detail: str = ""
+
+
+Attack = Callable[[Target], Awaitable[None]]
+
+
+async def run(target: Target, attacks: Iterable[Attack] | None = None) -> list[Row]:
+    """Try the attacks one after another; all of them when none are named."""
+    return [await judge(attack, target) for attack in (ATTACKS if attacks is None else attacks)]
+
+
+async def judge(attack: Attack, target: Target) -> Row:
+    """Try one attack."""
+    name, title = getattr(attack, "__name__", ""), (attack.__doc__ or "").strip().rstrip(".")
+    try:
+        await attack(target)
+    except Broken as exc:
+        return Row(name, title, "broken", str(exc))
+    except Skipped as exc:
+        return Row(name, title, "skipped", str(exc))
+    except (aiohttp.ClientError, OSError, asyncio.TimeoutError, EOFError) as exc:
+        return Row(name, title, "failed", f"{type(exc).__name__}: {exc}")
+    return Row(name, title, "held")
+
+
+# What attacks are made of
+
+
+@contextlib.asynccontextmanager
+async def browser(target: Target) -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser without a session."""
+    connector = aiohttp.TCPConnector(ssl=target.verify, limit=0)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=_TIMEOUT) as session:
+        yield session
+
+
+@contextlib.asynccontextmanager
+async def signed_in(target: Target, number: int = 0) -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser in which one of the users is signed in.
+
+    Raises:
+        Skipped: no such user was given, or the site has no login form of Django's.
+    """
+    async with browser(target) as session:
+        await sign_in(session, target, number)
+        yield session
+
+
+async def sign_in(session: aiohttp.ClientSession, target: Target, number: int = 0) -> None:
+    """Sign a user in, by the form that the app's page leads to."""
+    require_users(target, number + 1)
+    status, location = await submit_login(session, target, number, await find_login(session, target))
+    if status != 302:
+        msg = f"{target.users[number].name} could not sign in: {status} {location}"
+        raise Skipped(msg)
+
+
+def require_users(target: Target, count: int) -> None:
+    """Skip what needs more accounts than were given."""
+    if count > len(target.users):
+        raise Skipped(f"Needs --user and --password{' twice' if count > 1 else ''}.")
+
+
+def session_key(session: aiohttp.ClientSession, target: Target) -> str:
+    """The key of a browser's Django session."""
+    found = session.cookie_jar.filter_cookies(URL(target.url))
+    if settings.SESSION_COOKIE_NAME not in found:
+        raise Skipped("The sign-in sets no session cookie.")
+    return found[settings.SESSION_COOKIE_NAME].value
+
+
+async def find_login(session: aiohttp.ClientSession, target: Target) -> str:
+    """The URL of the login page that an anonymous viewer is sent to."""
+    async with session.get(f"{target.app}/", allow_redirects=False) as response:
+        if response.status != 302:
+            msg = f"The app sends nobody to a login page ({response.status})."
+            raise Skipped(msg)
+        return urljoin(target.origin, response.headers["Location"])
+
+
+async def submit_login(
+    session: aiohttp.ClientSession, target: Target, number: int, url: str
+) -> tuple[int, str]:
+    """Fill in the login form; the status and where it leads."""
+    async with session.get(URL(url, encoded=True)) as response:
+        token = _CSRF_FIELD.search(await response.text())
+    user = target.users[number]
+    fields = {
+        "csrfmiddlewaretoken": token[1] if token else "",
+        "username": user.name,
+        "password": user.password,
+    }
+    headers = {"Referer": url, "Origin": target.origin}
+    async with session.post(
+        URL(url, encoded=True), data=fields, headers=headers, allow_redirects=False
+    ) as response:
+        return response.status, response.headers.get("Location", "")
+
+
+async def page_status(session: aiohttp.ClientSession, target: Target, **options: object) -> int:
+    """The status of the app's page; 200 is the page itself."""
+    async with session.get(f"{target.app}/", allow_redirects=False, **options) as response:  # type: ignore[arg-type]
+        return response.status
+
+
+async def require_closed_app(target: Target) -> None:
+    """Skip what makes no sense for an app that everybody may open."""
+    async with browser(target) as session:
+        if await page_status(session, target) == 200:
+            msg = "The app is public."
+            raise Skipped(msg)
+
+
+@contextlib.asynccontextmanager
+async def socket_of(
+    session: aiohttp.ClientSession, target: Target, *, origin: str | None = "", **headers: str
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
+    """An open WebSocket of the app; `origin` is the site's own unless given, None for none."""
+    own = target.origin if origin == "" else origin
+    fields = {"Sec-WebSocket-Protocol": f"{protocol.SUBPROTOCOL}, x"} | headers
+    if own is not None:
+        fields["Origin"] = own
+    async with session.ws_connect(
+        f"{target.app}/_stcore/stream", headers=fields, timeout=aiohttp.ClientWSTimeout(ws_close=1)
+    ) as socket:
+        yield socket
+
+
+async def is_let_in(
+    session: aiohttp.ClientSession, target: Target, *, origin: str | None = "", **headers: str
+) -> bool:
+    """Whether a socket opens and stays open, or shows anything of the app."""
+    try:
+        async with socket_of(session, target, origin=origin, **headers) as socket:
+            await socket.send_bytes(_RERUN)
+            return await close_code(socket, _SOCKET_S) is None
+    except (aiohttp.WSServerHandshakeError, ConnectionError):
+        return False
+
+
+async def close_code(socket: aiohttp.ClientWebSocketResponse[bool], limit_s: float) -> int | None:
+    """The code with which the server closes a socket that it shows nothing on; None when it doesn't."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        frame = await asyncio.wait_for(socket.receive(), limit_s)
+        if frame.type is aiohttp.WSMsgType.BINARY:
+            return None
+        return socket.close_code or 1006
+    return None
+
+
+async def exchange(target: Target, data: bytes, *, limit_s: float = 5.0) -> bytes:
+    """Send bytes over a connection of their own; what comes back until it is closed or falls silent."""
+    reader, writer = await connect(target)
+    try:
+        writer.write(data)
+        received = b""
+        with contextlib.suppress(asyncio.TimeoutError, ConnectionError):
+            while chunk := await asyncio.wait_for(reader.read(65536), limit_s):
+                received += chunk
+        return received
+    finally:
+        writer.close()
+
+
+async def connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare connection to the site."""
+    parts = urlsplit(target.url)
+    context: ssl.SSLContext | None = None
+    if target.is_secure:
+        context = ssl.create_default_context()
+        if not target.verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    port = parts.port or (443 if target.is_secure else 80)
+    return await asyncio.open_connection(parts.hostname, port, ssl=context)
+
+
+def request(target: Target, *lines: str, method: str = "GET", path: str = "/", body: str = "") -> bytes:
+    """The bytes of a request with these header lines; `Host` is the site's unless one of them is."""
+    parts = urlsplit(target.url)
+    host = () if any(line.lower().startswith("host:") for line in lines) else (f"Host: {parts.netloc}",)
+    head = "\r\n".join((f"{method} {parts.path}{target.mount}{path} HTTP/1.1", *host, *lines))
+    return f"{head}\r\n\r\n{body}".encode("latin-1")
+
+
+def statuses(received: bytes) -> list[int]:
+    """The statuses of all responses in what came back."""
+    return [int(found) for found in re.findall(rb"^HTTP/1\.[01] (\d{3})", received, re.MULTILINE)]
+
+
+# Who may
+
+
+async def page_without_session(target: Target) -> None:
+    """A page, opened without a session."""
+    await require_closed_app(target)
+    async with browser(target) as session:
+        for key in ("", "x" * 32, "' OR 1=1 --", "../../etc/passwd"):
+            status = await page_status(
+                session, target, headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={quote(key)}"}
+            )
+            if status == 200:
+                raise Broken(f"The session {key!r} opens the app.")
+
+
+async def socket_without_session(target: Target) -> None:
+    """The socket, opened without a session."""
+    await require_closed_app(target)
+    async with browser(target) as session:
+        if await is_let_in(session, target):
+            raise Broken("A socket without a session stays open.")
+        if await is_let_in(session, target, Cookie=f"{settings.SESSION_COOKIE_NAME}={'x' * 32}"):
+            raise Broken("A socket with an invented session stays open.")
+
+
+async def foreign_origin(target: Target) -> None:
+    """The socket, opened by a page of another site, or of none."""
+    host = urlsplit(target.url).netloc
+    origins = (f"https://{EVIL}", f"https://{host}.{EVIL}", f"https://{host}@{EVIL}", "null", "", None)
+    async with browser(target) as session:
+        with contextlib.suppress(Skipped):
+            await sign_in(session, target)
+        for origin in origins:
+            try:
+                async with socket_of(session, target, origin=origin or None):
+                    raise Broken(f"A page of {origin!r} opens a socket.")
+            except aiohttp.WSServerHandshakeError:
+                continue
+
+
+async def spoofed_identity(target: Target) -> None:
+    """Identity headers, sent by the browser."""
+    await require_closed_app(target)
+    names = (
+        "X-Fluxlit-User-Id",
+        "x-fluxlit-user-id",
+        "X_Fluxlit_User_Id",
+        "X-Fluxlit_User-Id",
+        "Remote-User",
+    )
+    async with browser(target) as session:
+        for name in (*names, HANDSHAKE_HEADER):
+            if await page_status(session, target, headers={name: "1"}) == 200:
+                raise Broken(f"{name} opens the page.")
+            if await is_let_in(session, target, **{name: "1"}):
+                raise Broken(f"{name} opens the socket.")
+
+
+async def forged_token(target: Target) -> None:
+    """Viewer tokens that are forged, empty, or signed with another key."""
+    await require_closed_app(target)
+    other_key = signing.dumps(["1", "x"], key="guess", salt="fluxlit_django.viewer_token")
+    async with browser(target) as session:
+        for token in ("", "x", "e30:1:x", other_key):
+            for scheme in (SCHEME, "Bearer"):
+                status = await page_status(session, target, headers={"Authorization": f"{scheme} {token}"})
+                if status == 200:
+                    raise Broken(f"The token {token!r} opens the page.")
+
+
+async def session_fixation(target: Target) -> None:
+    """A session id that was there before the sign-in."""
+    require_users(target, 1)
+    async with browser(target) as session:
+        login = await find_login(session, target)
+        planted = "a" * 32
+        session.cookie_jar.update_cookies({settings.SESSION_COOKIE_NAME: planted}, URL(target.origin))
+        await submit_login(session, target, 0, login)
+        after = session_key(session, target)
+    if after == planted:
+        raise Broken("The session keeps its id when its viewer signs in.")
+
+
+async def socket_after_sign_out(target: Target) -> None:
+    """A socket, held open or opened anew after the sign-out."""
+    async with signed_in(target) as session:
+        key = session_key(session, target)
+        async with socket_of(session, target) as socket:
+            await sign_out(session, target)
+            code = await code_when_closed(socket, _REVOCATION_S)
+        if code is None:
+            raise Broken(f"The socket is open {_REVOCATION_S:g} s after the sign-out.")
+    async with browser(target) as session:
+        if await is_let_in(session, target, Cookie=f"{settings.SESSION_COOKIE_NAME}={key}"):
+            raise Broken("The old session's cookie opens a new socket.")
+
+
+async def sign_out(session: aiohttp.ClientSession, target: Target) -> None:
+    """Post the sign-out form beside the login form."""
+    async with browser(target) as other:
+        url = (await find_login(other, target)).partition("?")[0].replace("login", "logout")
+    async with session.get(url) as response:
+        token = _CSRF_FIELD.search(await response.text())
+    fields = {"csrfmiddlewaretoken": token[1] if token else ""}
+    headers = {"Referer": url, "Origin": target.origin}
+    async with session.post(url, data=fields, headers=headers, allow_redirects=False) as response:
+        if response.status >= 400:
+            msg = f"There is no sign-out at {url} ({response.status})."
+            raise Skipped(msg)
+
+
+async def code_when_closed(socket: aiohttp.ClientWebSocketResponse[bool], limit_s: float) -> int | None:
+    """The code with which the server closes a socket; None when it doesn't."""
+
+    async def wait() -> int:
+        while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+            """What the script draws meanwhile."""
+        return socket.close_code or 1006
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        return await asyncio.wait_for(wait(), limit_s)
+    return None
+
+
+# One viewer on another
+
+
+async def mixed_answers(target: Target) -> None:
+    """Answers of one viewer, handed to another under load."""
+    async with signed_in(target) as known, browser(target) as unknown:
+        await require_closed_app(target)
+
+        async def ask(number: int) -> tuple[bool, int, bool]:
+            session = known if number % 2 else unknown
+            async with session.get(f"{target.app}/", allow_redirects=False) as response:
+                return bool(number % 2), response.status, settings.SESSION_COOKIE_NAME in response.cookies
+
+        answers = [answer for _ in range(5) for answer in await asyncio.gather(*map(ask, range(60)))]
+    for is_known, status, sets_session in answers:
+        if (status == 200) is not is_known:
+            raise Broken(f"A viewer who is {'' if is_known else 'not '}signed in was answered {status}.")
+        if sets_session and not is_known:
+            raise Broken("An anonymous viewer was given a session.")
+
+
+async def upload_without_session(target: Target) -> None:
+    """An upload without a session, or without the XSRF token."""
+    async with browser(target) as session:
+        status = await upload(session, target, "x", xsrf="")
+        if status < 400:
+            raise Broken(f"An upload without a session is answered {status}.")
+    async with signed_in(target) as session:
+        session_id, _ = await open_session(session, target)
+        status = await upload(session, target, session_id, xsrf="")
+        if status < 400:
+            raise Broken(f"An upload without the XSRF token is answered {status}.")
+
+
+async def upload_to_another(target: Target) -> None:
+    """An upload to another viewer's Streamlit session."""
+    async with (
+        signed_in(target) as owner,
+        signed_in(target, 1) as other,
+        socket_of(owner, target) as socket,
+    ):
+        session_id, _ = await read_session(socket)
+        if await upload(owner, target, session_id) >= 400:
+            raise Skipped("The owner's own upload is refused.")
+        status = await upload(other, target, session_id)
+    if status < 400:
+        raise Broken(f"An upload to another viewer's session is answered {status}.")
+
+
+async def media_of_another(target: Target) -> None:
+    """A media file of another viewer's Streamlit session."""
+    async with (
+        signed_in(target) as owner,
+        signed_in(target, 1) as other,
+        browser(target) as nobody,
+        socket_of(owner, target) as socket,
+    ):
+        _, frames = await read_session(socket)
+        found = _MEDIA.search(frames)
+        if found is None:
+            raise Skipped("The app's first page shows no media file.")
+        url = f"{target.app}{found[0].decode()}"
+        for session, who in ((other, "Another viewer"), (nobody, "An anonymous viewer")):
+            async with session.get(url, allow_redirects=False) as response:
+                if response.status < 300:
+                    raise Broken(f"{who} gets the file.")
+        async with owner.get(url) as response:
+            if response.status != 200:
+                raise Skipped(f"The owner's own file is answered {response.status}.")
+
+
+async def open_session(session: aiohttp.ClientSession, target: Target) -> tuple[str, bytes]:
+    """The id of a Streamlit session that was open a moment ago, and what it showed."""
+    async with socket_of(session, target) as socket:
+        return await read_session(socket)
+
+
+async def read_session(socket: aiohttp.ClientWebSocketResponse[bool]) -> tuple[str, bytes]:
+    """Run the script; the Streamlit session's id and all that the run showed."""
+    await socket.send_bytes(_RERUN)
+    session_id, frames, last = "", b"", b""
+    while not protocol.ends_rerun(last):
+        frame = await asyncio.wait_for(socket.receive(), _TIMEOUT.total)
+        if frame.type is not aiohttp.WSMsgType.BINARY:
+            raise Skipped(f"The app closes its socket with {socket.close_code}.")
+        last = frame.data
+        session_id = session_id or protocol.session_id(last)
+        frames += last
+    return session_id, frames
+
+
+async def upload(
+    session: aiohttp.ClientSession, target: Target, session_id: str, *, xsrf: str | None = None
+) -> int:
+    """PUT a small file as Streamlit's frontend does; the status."""
+    async with session.get(f"{target.app}/_stcore/health"):
+        """Brings Streamlit's XSRF cookie."""
+    if xsrf is None:
+        cookies = session.cookie_jar.filter_cookies(URL(target.url))
+        xsrf = cookies[_XSRF_COOKIE].value if _XSRF_COOKIE in cookies else ""
+    form = aiohttp.FormData()
+    form.add_field("file", b"audit", filename="audit.txt")
+    url = f"{target.app}/_stcore/upload_file/{session_id}/audit"
+    headers = {"X-Xsrftoken": xsrf, "Origin": target.origin}
+    async with session.put(url, data=form, headers=headers) as response:
+        return response.status
+
+
+# What passes
+
+
+async def closed_routes(target: Target) -> None:
+    """Streamlit's routes that are for operators."""
+    names = ("metrics", "script-health-check", "agent", "mcp", "allowed-message-origins", "nothing")
+    async with browser(target) as session:
+        with contextlib.suppress(Skipped):
+            await sign_in(session, target)
+        for name in names:
+            async with session.get(f"{target.app}/_stcore/{name}", allow_redirects=False) as response:
+                if response.status < 400:
+                    raise Broken(f"/_stcore/{name} is answered {response.status}.")
+
+
+async def oversized(target: Target) -> None:
+    """Headers, paths and bodies of any size."""
+    for what, data in (
+        ("A header of 1 MB", request(target, f"X-Large: {'x' * 1_000_000}")),
+        ("A path of 100 kB", request(target, path=f"/{'x' * 100_000}")),
+        (
+            "An upload of 100 TB",
+            request(target, f"Content-Length: {10**14}", method="PUT", path=_UPLOAD_PATH),
+        ),
+        ("A form of 100 TB", request(target, f"Content-Length: {10**14}", method="POST")),
+    ):
+        answered = statuses(await exchange(target, data, limit_s=1.5))
+        if not answered and data.count(b"\n") > 3:
+            continue
+        if answered and answered[0] < 400:
+            raise Broken(f"{what} is answered {answered[0]}.")
+
+
+_UPLOAD_PATH = "/_stcore/upload_file/x/x"
+
+
+async def slow_head(target: Target) -> None:
+    """A request whose headers never end."""
+    await drip(target, request(target, "X-Slow: ")[:-4], b"x")
+
+
+async def slow_body(target: Target) -> None:
+    """A body that never comes."""
+    await drip(target, request(target, "Content-Length: 100000", "Connection: close", method="POST"), b"")
+
+
+async def drip(target: Target, start: bytes, piece: bytes) -> None:
+    """Send the start of a request, then a piece of it every second.
+
+    Raises:
+        Broken: the connection is still open after the target's patience.
+    """
+    reader, writer = await connect(target)
+    try:
+        writer.write(start)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + target.patience_s
+        while loop.time() < deadline:
+            with contextlib.suppress(asyncio.TimeoutError):
+                if not await asyncio.wait_for(reader.read(65536), 1):
+                    return
+                continue
+            writer.write(piece)
+    except ConnectionError:
+        return
+    finally:
+        writer.close()
+    raise Broken(f"The connection is open after {target.patience_s:g} s.")
+
+
+async def request_smuggling(target: Target) -> None:
+    """Requests of which two servers may disagree where they end."""
+    second = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    chunked, length = "Transfer-Encoding: chunked", f"Content-Length: {len(second) + 5}"
+    cases = {
+        "length and chunked": ((length, chunked), f"0\r\n\r\n{second}"),
+        "chunked and length": ((chunked, "Content-Length: 4"), f"0\r\n\r\n{second}"),
+        "two lengths": (("Content-Length: 0", length), second),
+        "one length twice over": (("Content-Length: 0, 5",), second),
+        "a signed length": (("Content-Length: +5",), second),
+        "a length that is none": (("Content-Length: 0x5",), second),
+        "a folded header": (("Transfer-Encoding:\r\n chunked",), f"0\r\n\r\n{second}"),
+        "a space before the colon": (("Transfer-Encoding : chunked",), f"0\r\n\r\n{second}"),
+        "an unknown coding": (("Transfer-Encoding: xchunked",), f"0\r\n\r\n{second}"),
+        "chunked twice": ((chunked, "Transfer-Encoding: identity"), f"0\r\n\r\n{second}"),
+        "a chunk size that is none": ((chunked,), f"-1\r\n\r\n{second}"),
+        "a chunk longer than its size": ((chunked,), f"1\r\nxx\r\n0\r\n\r\n{second}"),
+        "a null byte in a header": (("X-Null: a\0b",), second),
+        "a bare CR in a header": (("X-Bare: a\rb: c",), second),
+    }
+    for what, (lines, body) in cases.items():
+        answered = statuses(
+            await exchange(target, request(target, *lines, method="POST", body=body), limit_s=1)
+        )
+        if len(answered) > 1 or (answered and answered[0] < 400):
+            raise Broken(f"A request with {what} is answered {', '.join(map(str, answered))}.")
+
+
+async def header_injection(target: Target) -> None:
+    """Line breaks, smuggled into a response's headers."""
+    marker = "x-injected"
+    for path in (f"/%0d%0a{marker}:%201", f"/a%0d%0a{marker}:%201/", f"/?next=%0d%0a{marker}:%201"):
+        received = await exchange(target, request(target, "Connection: close", path=path))
+        if re.search(rb"^x-injected:", received.partition(b"\r\n\r\n")[0], re.MULTILINE | re.IGNORECASE):
+            raise Broken(f"{path} adds a header to the response.")
+
+
+async def path_traversal(target: Target) -> None:
+    """Paths out of the folders of assets and static files."""
+    up = ("../", "..%2f", "%2e%2e/", "%2e%2e%2f", "%252e%252e%252f", "..\\", "..%5c", "....//", ".%00./")
+    for folder in ("/", "/static/", "/component/x/", "/app/static/", "/media/"):
+        for step in up:
+            for file in ("etc/passwd", "manage.py"):
+                path = f"{folder}{step * 8}{file}"
+                received = await exchange(target, request(target, "Connection: close", path=path))
+                if b"root:" in received or b"DJANGO_SETTINGS_MODULE" in received:
+                    raise Broken(f"{path} gives a file away.")
+
+
+async def open_redirect(target: Target) -> None:
+    """A redirect to another site, by `next` or by the path."""
+    for path in (f"//{EVIL}/", f"/\\{EVIL}/", f"/%2f{EVIL}/", f"/%5c{EVIL}/", f"///{EVIL}/x/"):
+        received = await exchange(target, request(target, "Connection: close", path=path))
+        require_own_location(target, _location(received), path)
+    for value in (f"//{EVIL}/", f"https://{EVIL}/", f"/\\{EVIL}/", f"\\\\{EVIL}", "javascript:alert(1)"):
+        async with browser(target) as session:
+            require_users(target, 1)
+            login = (await find_login(session, target)).partition("?")[0]
+            _, location = await submit_login(session, target, 0, f"{login}?next={quote(value, safe='')}")
+        require_own_location(target, location, f"next={value}")
+
+
+def require_own_location(target: Target, location: str, what: str) -> None:
+    """Fail for a `Location` that a browser takes for another site's."""
+    parts = urlsplit(urljoin(target.origin, location.replace("\\", "/")))
+    if location and (parts.netloc != urlsplit(target.url).netloc or parts.scheme not in {"http", "https"}):
+        raise Broken(f"{what} leads to {location}.")
+
+
+def _location(received: bytes) -> str:
+    found = re.search(rb"^location: *(.*?)\r$", received, re.MULTILINE | re.IGNORECASE)
+    return found[1].decode("latin-1") if found else ""
+
+
+async def host_poisoning(target: Target) -> None:
+    """Links and redirects, made of a host that the browser claims."""
+    for lines in (
+        (f"Host: {EVIL}",),
+        (f"X-Forwarded-Host: {EVIL}",),
+        (f"Forwarded: host={EVIL}",),
+        (f"X_Forwarded_Host: {EVIL}",),
+    ):
+        for path in ("/", "/some/page/"):
+            received = await exchange(target, request(target, *lines, "Connection: close", path=path))
+            if EVIL.encode() in received:
+                raise Broken(f"{lines[0]} shows in the answer to {path}.")
+
+
+async def clickjacking(target: Target) -> None:
+    """The site, in a frame of another site."""
+    async with browser(target) as session:
+        with contextlib.suppress(Skipped):
+            await sign_in(session, target)
+        async with session.get(f"{target.app}/") as response:
+            policy = response.headers.get("Content-Security-Policy", "")
+            if "X-Frame-Options" not in response.headers and "frame-ancestors" not in policy:
+                raise Broken("The page has neither X-Frame-Options nor frame-ancestors.")
+
+
+async def forged_form(target: Target) -> None:
+    """The login form, posted by a page of another site."""
+    async with browser(target) as session:
+        login = await find_login(session, target)
+        headers = {"Origin": f"https://{EVIL}", "Referer": f"https://{EVIL}/"}
+        fields = {"username": "x", "password": "x"}
+        async with session.post(URL(login, encoded=True), data=fields, headers=headers) as response:
+            if response.status != 403:
+                raise Broken(f"A form of another site is answered {response.status}.")
+
+
+async def told_too_much(target: Target) -> None:
+    """Banners, tracebacks and addresses of the inside."""
+    async with browser(target) as session:
+        for path in ("/", "/no/such/page/", "/_stcore/nothing", "/api/no-such-thing", "/media/x"):
+            async with session.get(f"{target.app}{path}", allow_redirects=False) as response:
+                body = await response.text(errors="replace")
+                for name in ("Server", "X-Powered-By"):
+                    banner = response.headers.get(name, "")
+                    if re.search(r"uvicorn|daphne|tornado|streamlit|python|django", banner, re.IGNORECASE):
+                        raise Broken(f"{path} says {name}: {banner}.")
+            for word in ("Traceback (most recent call last)", "DEBUG = True", "unix:/", ".sock"):
+                if word in body:
+                    raise Broken(f"{path} shows {word!r}.")
+
+
+async def cookies(target: Target) -> None:
+    """Cookies that scripts may read, or that go over plain HTTP."""
+    async with signed_in(target) as session:
+        async with session.get(f"{target.app}/"):
+            """Brings the affinity cookie."""
+        for cookie in session.cookie_jar:
+            if cookie.key == settings.SESSION_COOKIE_NAME and not cookie["httponly"]:
+                raise Broken("Scripts may read the session's cookie.")
+            if target.is_secure and not cookie["secure"] and cookie.key != _XSRF_COOKIE:
+                raise Broken(f"The cookie {cookie.key} goes over plain HTTP.")
+
+
+async def socket_flood(target: Target, *, size: int = 300) -> None:
+    """Hundreds of sockets that nobody lets in, and an honest viewer beside them."""
+    await require_closed_app(target)
+    lines = (
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}",
+        f"Origin: {target.origin}",
+    )
+    data = request(target, *lines, path="/_stcore/stream")
+    opened = await asyncio.gather(*(connect(target) for _ in range(size)))
+    try:
+        for _, writer in opened:
+            writer.write(data)
+        async with browser(target) as session:
+            status = await asyncio.wait_for(page_status(session, target), _SOCKET_S)
+            if status >= 500:
+                raise Broken(f"Beside {size} sockets, a page is answered {status}.")
+        waiting = [is_finished(reader, target.patience_s) for reader, _ in opened]
+        still_open = (await asyncio.gather(*waiting)).count(False)
+        if still_open:
+            raise Broken(f"{still_open} of {size} sockets without a session are open.")
+    finally:
+        for _, writer in opened:
+            writer.close()
+
+
+async def is_finished(reader: asyncio.StreamReader, limit_s: float) -> bool:
+    """Whether the server closes a connection within a time."""
+    try:
+        await asyncio.wait_for(reader.read(), limit_s)
+    except asyncio.TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+    return True
+
+
+async def sidecar_sockets(target: Target) -> None:
+    """A local process, dialling a sidecar beside the gateway (on this machine only)."""
+    table = Path("/proc/net/unix")
+    if urlsplit(target.url).hostname not in {"127.0.0.1", "localhost", "::1"} or not table.exists():
+        raise Skipped("Only on the site's own machine, with Linux.")
+    paths = {line.split()[-1] for line in table.read_text().splitlines()[1:]}
+    sockets = [
+        path for path in paths if re.search(r"/fluxlit[^/]*/[^/]+\.sock$", path) and os.path.exists(path)
+    ]
+    if not sockets:
+        raise Skipped("There is no sidecar's socket on this machine.")
+    for path in sockets:
+        for shared in (path, str(Path(path).parent)):
+            if stat.S_IMODE(os.stat(shared).st_mode) & 0o077:
+                raise Broken(f"Other users may use {shared}.")
+
+
+ATTACKS: tuple[Attack, ...] = (
+    page_without_session,
+    socket_without_session,
+    foreign_origin,
+    spoofed_identity,
+    forged_token,
+    session_fixation,
+    socket_after_sign_out,
+    mixed_answers,
+    upload_without_session,
+    upload_to_another,
+    media_of_another,
+    closed_routes,
+    oversized,
+    slow_head,
+    slow_body,
+    request_smuggling,
+    header_injection,
+    path_traversal,
+    open_redirect,
+    host_poisoning,
+    clickjacking,
+    forged_form,
+    told_too_much,
+    cookies,
+    socket_flood,
+    sidecar_sockets,
+)
+"""All attacks, in the order of the report."""

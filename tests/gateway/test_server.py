@@ -1,0 +1,200 @@
+"""Bad input at the door: what each server makes of it, and what the gateway adds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.browser import connected, fetch, request
+from tests.gateway.conftest import StartWorker
+from tests.gateway.sidecar import StubSidecar
+from tests.gateway.worker import Worker
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def h11_worker(start_worker: StartWorker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """uvicorn without httptools and uvloop, as it is installed without the `fast` extra."""
+    folder: Path = tmp_path_factory.mktemp("hidden")
+    for name in ("httptools", "uvloop"):
+        (folder / f"{name}.py").write_text("raise ImportError")
+    with start_worker("uvicorn", PYTHONPATH=str(folder)) as worker:
+        yield worker
+
+
+@pytest.fixture(params=["uvicorn", "h11", "daphne"])
+def any_worker(request: pytest.FixtureRequest) -> Worker:
+    """A worker on each server and each of uvicorn's parsers."""
+    worker: Worker = request.getfixturevalue(f"{request.param}_worker")
+    return worker
+
+
+async def exchange(worker: Worker, data: bytes) -> bytes:
+    """All that comes back for these bytes until the connection ends."""
+    async with connected(worker.port) as connection:
+        with contextlib.suppress(ConnectionError):
+            await connection.send(data)
+        return await connection.ended()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"complete nonsense",
+        b"GET",
+        b"GET /a b HTTP/1.1",
+        b"\x16\x03\x01\x02\x00\x01",  # the start of a TLS handshake
+        b"GET /\xff\xfe HTTP/1.1",
+    ],
+)
+async def test_request_line__malformed(any_worker: Worker, sidecar: StubSidecar, line: bytes) -> None:
+    """What is not HTTP gets 400 or is cut off, and the worker goes on."""
+    answer = await exchange(any_worker, line + b"\r\nHost: testserver\r\nConnection: close\r\n\r\n")
+
+    assert answer == b"" or b" 400 " in answer.split(b"\r\n")[0]
+    assert 200 == (await fetch(any_worker.port, "/api/healthz")).status
+    assert [] == sidecar.requests
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"Content-Length", b"5"), (b"Content-Length", b"6")],
+        [(b"Content-Length", b"-1")],
+        [(b"Content-Length", b"9" * 5000)],
+        [(b"Content-Length", b"abc")],
+        [(b"Bad Name", b"x")],
+        [(b"X-Nul", b"a\x00b")],
+        [(b"Transfer-Encoding", b"gzip")],
+    ],
+    ids=lambda fields: fields[-1][0].decode() + "-" + fields[-1][1][:3].decode(),
+)
+async def test_header__malformed(
+    any_worker: Worker, sidecar: StubSidecar, fields: list[tuple[bytes, bytes]]
+) -> None:
+    """Framing that cannot be right never reaches a sidecar, and is no 500."""
+    data = request("PUT", "/open/_stcore/upload_file/a/b", [*fields, (b"Connection", b"close")])
+    answer = await exchange(any_worker, data + b"hello")
+
+    status = answer.split(b"\r\n")[0]
+    assert answer == b"" or any(code in status for code in (b" 400 ", b" 411 ", b" 413 ", b" 501 ")), answer
+    assert [] == sidecar.requests
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"X-Big", b"x" * 60_000), (b"X-More", b"y" * 20_000)],
+        [(b"X-%d" % number, b"x" * 1000) for number in range(90)],
+    ],
+    ids=["large", "many"],
+)
+async def test_header__oversized(
+    any_worker: Worker, sidecar: StubSidecar, fields: list[tuple[bytes, bytes]]
+) -> None:
+    """More than the limit is 431; h11, with a limit of its own, says 400, and Twisted may just cut it off."""
+    answer = await exchange(any_worker, request("GET", "/open/media/a", [*fields, (b"Connection", b"close")]))
+
+    status = answer.split(b"\r\n")[0]
+    assert answer == b"" or b" 431 " in status or b" 400 " in status
+    assert [] == sidecar.requests
+
+
+async def test_header__below_the_limit(uvicorn_worker: Worker, sidecar: StubSidecar) -> None:
+    """A large header that is not too large passes, as one with a few big cookies may be.
+
+    Not on Daphne: Twisted's limit is 16 KiB for all headers.
+    """
+    cookie = b"_streamlit_user=" + b"x" * 50_000
+    response = await fetch(uvicorn_worker.port, "/open/media/a", [(b"Cookie", cookie)])
+
+    assert 200 == response.status
+    assert [cookie] == sidecar.request.values("cookie")
+
+
+@pytest.mark.parametrize("start", [b"GET / HTTP/1.1\r\nX-Endless: ", b"GET /"])
+async def test_header__endless(any_worker: Worker, start: bytes) -> None:
+    """A header without an end is refused before it fills the memory."""
+    before = any_worker.forget_peak()
+    async with connected(any_worker.port) as connection:
+        sent = len(start)
+        with contextlib.suppress(ConnectionError):
+            await connection.send(start)
+            while sent < 64 * MIB and not connection.reader.at_eof():
+                await connection.send(b"x" * 65536)
+                sent += 65536
+        answer = await connection.ended()
+
+    assert answer == b"" or any(code in answer[:13] for code in (b" 400", b" 414", b" 431"))
+    assert sent < 64 * MIB
+    assert any_worker.peak() - before < 8 * MIB
+
+
+async def test_target__too_long(uvicorn_worker: Worker, sidecar: StubSidecar) -> None:
+    """A target over the limit is 414; 10,000 characters are no more than long (see test_http)."""
+    response = await fetch(uvicorn_worker.port, b"/open/media/" + b"x" * 17_000)
+
+    assert 414 == response.status
+    assert [] == sidecar.requests
+
+
+@pytest.mark.parametrize(
+    "host", [b"evil.example", b"testserver@evil.example", b"", b"testserver, evil.example"]
+)
+@pytest.mark.parametrize("target", ["/open/", "/open/media/a", "/open/favicon.png", "/api/echo/"])
+async def test_host__unknown(
+    any_worker: Worker, sidecar: StubSidecar, target: str, host: bytes | None
+) -> None:
+    """A Host that is not in ALLOWED_HOSTS is 400 on every way, and nothing is asked for it."""
+    response = await fetch(any_worker.port, target, [(b"Connection", b"close")], host=host)
+
+    assert 400 == response.status
+    assert [] == sidecar.requests
+
+
+async def test_host__twice(any_worker: Worker, sidecar: StubSidecar) -> None:
+    """Two Hosts are 400: which one counts would be a guess."""
+    fields = [(b"Host", b"evil.example"), (b"Connection", b"close")]
+    response = await fetch(any_worker.port, "/open/media/a", fields)
+
+    assert 400 == response.status
+    assert [] == sidecar.requests
+
+
+async def test_probe__asks_for_no_host(any_worker: Worker) -> None:
+    """Probes come by address, whatever ALLOWED_HOSTS says."""
+    response = await fetch(any_worker.port, "/api/healthz", host=b"10.1.2.3:8000")
+
+    assert 200 == response.status
+
+
+async def test_pipelining__answers_in_order(any_worker: Worker, sidecar: StubSidecar) -> None:
+    """Requests sent at once are answered one after the other."""
+    async with connected(any_worker.port) as connection:
+        await connection.send(b"".join(request("GET", f"/open/media/{number}") for number in range(5)))
+        statuses = [(await connection.response()).status for _ in range(5)]
+
+    assert [200] * 5 == statuses
+    assert [b"/open/media/%d" % number for number in range(5)] == [got.target for got in sidecar.requests]
+
+
+async def test_many_at_once(any_worker: Worker, sidecar: StubSidecar) -> None:
+    """Slow requests don't hold up others: there is no gate before a sidecar (L25)."""
+    release = asyncio.Event()
+
+    async def answer(exchange_: object) -> None:
+        await release.wait() if b"slow" in exchange_.request.target else None  # type: ignore[attr-defined]
+        await exchange_.reply()  # type: ignore[attr-defined]
+
+    sidecar.answer = answer
+    slow = [asyncio.create_task(fetch(any_worker.port, f"/open/media/slow{number}")) for number in range(50)]
+    quick = await fetch(any_worker.port, "/open/media/quick")
+    release.set()
+
+    assert 200 == quick.status
+    assert {200} == {(await task).status for task in slow}

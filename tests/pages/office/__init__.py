@@ -1,0 +1,1 @@
+"""A Django app whose pages need Django: viewers, rules, transactions."""

@@ -1,0 +1,1 @@
+"""Modules of which one fails."""

@@ -1,0 +1,3 @@
+"""Left out."""
+
+raise RuntimeError("imported although its name starts with _")

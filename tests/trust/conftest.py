@@ -1,0 +1,88 @@
+"""The command under attack: one script under several access rules, with one worker, or two and a Redis."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.site import Site, manage, running_site, site_environment
+from tests.trust.redis import find_redis, running_redis
+from tests.viewer import Viewer
+
+PATIENCE_S = 12.0
+"""What attacks wait for a slow connection to be broken off."""
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One worker, with the layer in its memory."""
+    environment = site_environment(
+        tmp_path_factory.mktemp("one"),
+        DJANGO_SETTINGS_MODULE="tests.trust.settings",
+        DEBUG="false",
+        HTTPS="false",
+        # So that only a message can be what closes a socket within seconds.
+        FLUXLIT_ACCESS_RECHECK_S="3600",
+        FLUXLIT_GATEWAY_REQUEST_HEAD_TIMEOUT_S=str(PATIENCE_S / 4),
+        FLUXLIT_GATEWAY_REQUEST_BODY_TIMEOUT_S=str(PATIENCE_S / 4),
+    )
+    manage(environment, "migrate", "-v0")
+    manage(environment, "demo_admin")
+    with running_site(environment) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two workers, with a Redis between them."""
+    if find_redis() is None:
+        pytest.skip("there is no redis-server on this machine (Debian: apt install redis-server)")
+    with running_redis(tmp_path_factory.mktemp("redis")) as redis_url:
+        environment = site_environment(
+            tmp_path_factory.mktemp("two"),
+            DJANGO_SETTINGS_MODULE="tests.trust.settings",
+            FLUXLIT_ACCESS_RECHECK_S="3600",
+            REDIS_URL=redis_url,
+        )
+        manage(environment, "migrate", "-v0")
+        manage(environment, "demo_admin")
+        with running_site(environment, "--workers", "2") as site:
+            yield site
+
+
+@pytest.fixture
+async def new_viewer() -> AsyncIterator[Callable[..., Viewer]]:
+    """Makes viewers of a site."""
+    async with AsyncExitStack() as stack:
+
+        def make(site: Site, **options) -> Viewer:
+            viewer = Viewer(site.url, **options)
+            stack.push_async_exit(viewer)
+            return viewer
+
+        yield make
+
+
+@pytest.fixture
+def new_user(new_viewer: Callable[..., Viewer]) -> Callable[..., object]:
+    """Makes accounts, each signed in; with a name of its own."""
+
+    async def make(site: Site, **options) -> Viewer:
+        viewer = new_viewer(site, **options)
+        viewer.username = f"user{next(_numbers)}"
+        await change(viewer, "make")
+        await viewer.sign_in(viewer.username)
+        return viewer
+
+    return make
+
+
+async def change(viewer: Viewer, action: str) -> None:
+    """Carry out an action of `tests.trust.urls` on a viewer's account."""
+    async with viewer.get(f"/change/{action}/{viewer.username}") as response:
+        assert response.status == 200, await response.text()
