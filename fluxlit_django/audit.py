@@ -771,7 +771,9 @@ async def sidecar_sockets(target: Target) -> None:
         raise Skipped("Only on the site's own machine, with Linux.")
     paths = {line.split()[-1] for line in table.read_text().splitlines()[1:]}
     sockets = [
-        path for path in paths if re.search(r"/fluxlit[^/]*/[^/]+\.sock$", path) and os.path.exists(path)
+        path
+        for path in paths
+        if re.search(r"/fluxlit[^/]*/[a-z][^/]*-\d[^/]*\.sock$", path) and os.path.exists(path)
     ]
     if not sockets:
         raise Skipped("There is no sidecar's socket on this machine.")

@@ -370,7 +370,7 @@ def in_process_transport() -> httpx.BaseTransport:
     from fluxlit_django import handlers  # loads Django's ORM, which a client by network does not need
 
     return httpx.WSGITransport(
-        app=handlers.in_process_handler(), script_name=conf.get_config().root_path, remote_addr="127.0.0.1"
+        app=handlers.InProcessHandler(), script_name=conf.get_config().root_path, remote_addr="127.0.0.1"
     )
 
 

@@ -66,9 +66,3 @@ class InProcessHandler(AsksUsLast, WSGIHandler):
         finally:
             set_script_prefix(prefix)
             set_urlconf(None)
-
-
-@functools.cache
-def in_process_handler() -> Any:
-    """The handler of this process."""
-    return InProcessHandler()

@@ -96,7 +96,7 @@ SQLITE_OPTIONS = {
 def read_database() -> dict[str, Any]:
     """The default database: `DATABASE_URL`, or SQLite beside `manage.py`."""
     if url := env.str("DATABASE_URL", default=""):
-        database: dict[str, Any] = env.db_url_config(url)
+        database = env.db_url_config(url)
     else:
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}
     if database["ENGINE"] == "django.db.backends.sqlite3":

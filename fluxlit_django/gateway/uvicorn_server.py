@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+import websockets.http11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fluxlit_django.control import ControlLine
@@ -49,6 +50,10 @@ def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
         timeout_graceful_shutdown=_CLOSE_MARGIN_S,
         log_config=None,
     )
+    # A handshake with more than 8 KiB in one line, or 128 headers, would stay without an answer (uvicorn 0.54
+    # with websockets 17). The protocols below have limited the whole head before it comes to that.
+    websockets.http11.MAX_LINE_LENGTH = MAX_HEADER_BYTES + MAX_TARGET_BYTES
+    websockets.http11.MAX_NUM_HEADERS = MAX_HEADER_BYTES
     server = _Server(config, runtime)
     server.run(sockets=[listener])
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from fluxlit_django.control import SidecarStatus
 from tests.gateway.browser import connected, fetch, request
 from tests.gateway.conftest import StartWorker
 from tests.gateway.sidecar import Exchange, StubSidecar, answer_ok
@@ -584,10 +585,17 @@ async def test_sidecar__waits_for_a_slow_upload(impatient_worker: Worker, sideca
 async def test_proxy_variables__are_ignored(start_worker: StartWorker, sidecar: StubSidecar) -> None:
     """A proxy in the environment is for the outside world, not for the way to a sidecar (L8)."""
     proxy = "http://127.0.0.1:9"
-    with start_worker("uvicorn", HTTP_PROXY=proxy, http_proxy=proxy, ALL_PROXY=proxy, NO_PROXY="") as worker:
+    variables = {"HTTP_PROXY": proxy, "http_proxy": proxy, "NO_PROXY": "", "no_proxy": ""}
+    server = await asyncio.start_server(sidecar.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with start_worker("uvicorn", **variables) as worker:
+        worker.tell([SidecarStatus("open-0", "open", f"http://127.0.0.1:{port}", "ready")])
+        await asyncio.sleep(0.2)
         response = await fetch(worker.port, "/open/media/a")
+    server.close()
+    await server.wait_closed()
 
-    assert 200 == response.status
+    assert (200, [b"/open/media/a"]) == (response.status, [request.target for request in sidecar.requests])
 
 
 # Weight

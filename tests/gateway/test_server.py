@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.browser import connected, fetch, request
+from tests.gateway import browser
+from tests.gateway.browser import connected, fetch
 from tests.gateway.conftest import StartWorker
-from tests.gateway.sidecar import StubSidecar
+from tests.gateway.sidecar import Exchange, StubSidecar
+from tests.gateway.sockets import accept, shake_hands
 from tests.gateway.worker import Worker
 
 MIB = 1 << 20
@@ -34,7 +36,7 @@ def any_worker(request: pytest.FixtureRequest) -> Worker:
     return worker
 
 
-async def exchange(worker: Worker, data: bytes) -> bytes:
+async def all_of(worker: Worker, data: bytes) -> bytes:
     """All that comes back for these bytes until the connection ends."""
     async with connected(worker.port) as connection:
         with contextlib.suppress(ConnectionError):
@@ -54,7 +56,7 @@ async def exchange(worker: Worker, data: bytes) -> bytes:
 )
 async def test_request_line__malformed(any_worker: Worker, sidecar: StubSidecar, line: bytes) -> None:
     """What is not HTTP gets 400 or is cut off, and the worker goes on."""
-    answer = await exchange(any_worker, line + b"\r\nHost: testserver\r\nConnection: close\r\n\r\n")
+    answer = await all_of(any_worker, line + b"\r\nHost: testserver\r\nConnection: close\r\n\r\n")
 
     assert answer == b"" or b" 400 " in answer.split(b"\r\n")[0]
     assert 200 == (await fetch(any_worker.port, "/api/healthz")).status
@@ -78,8 +80,8 @@ async def test_header__malformed(
     any_worker: Worker, sidecar: StubSidecar, fields: list[tuple[bytes, bytes]]
 ) -> None:
     """Framing that cannot be right never reaches a sidecar, and is no 500."""
-    data = request("PUT", "/open/_stcore/upload_file/a/b", [*fields, (b"Connection", b"close")])
-    answer = await exchange(any_worker, data + b"hello")
+    data = browser.request("PUT", "/open/_stcore/upload_file/a/b", [*fields, (b"Connection", b"close")])
+    answer = await all_of(any_worker, data + b"hello")
 
     status = answer.split(b"\r\n")[0]
     assert answer == b"" or any(code in status for code in (b" 400 ", b" 411 ", b" 413 ", b" 501 ")), answer
@@ -98,11 +100,30 @@ async def test_header__oversized(
     any_worker: Worker, sidecar: StubSidecar, fields: list[tuple[bytes, bytes]]
 ) -> None:
     """More than the limit is 431; h11, with a limit of its own, says 400, and Twisted may just cut it off."""
-    answer = await exchange(any_worker, request("GET", "/open/media/a", [*fields, (b"Connection", b"close")]))
+    answer = await all_of(
+        any_worker, browser.request("GET", "/open/media/a", [*fields, (b"Connection", b"close")])
+    )
 
     status = answer.split(b"\r\n")[0]
     assert answer == b"" or b" 431 " in status or b" 400 " in status
     assert [] == sidecar.requests
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "h11"])
+async def test_handshake__large_header(
+    request: pytest.FixtureRequest, sidecar: StubSidecar, name: str
+) -> None:
+    """A handshake may be as large as any request. Not on Daphne: Twisted's limit is 16 KiB in all."""
+
+    async def answer(exchange: Exchange) -> None:
+        await accept(exchange)
+        await exchange.closed()
+
+    worker: Worker = request.getfixturevalue(f"{name}_worker")
+    sidecar.answer = answer
+    fields = [(b"Cookie", b"_streamlit_user=" + b"x" * 50_000), *((b"X-%d" % n, b"x") for n in range(150))]
+
+    assert 101 == (await shake_hands(worker, fields)).status
 
 
 async def test_header__below_the_limit(uvicorn_worker: Worker, sidecar: StubSidecar) -> None:
@@ -176,7 +197,9 @@ async def test_probe__asks_for_no_host(any_worker: Worker) -> None:
 async def test_pipelining__answers_in_order(any_worker: Worker, sidecar: StubSidecar) -> None:
     """Requests sent at once are answered one after the other."""
     async with connected(any_worker.port) as connection:
-        await connection.send(b"".join(request("GET", f"/open/media/{number}") for number in range(5)))
+        await connection.send(
+            b"".join(browser.request("GET", f"/open/media/{number}") for number in range(5))
+        )
         statuses = [(await connection.response()).status for _ in range(5)]
 
     assert [200] * 5 == statuses
@@ -187,9 +210,10 @@ async def test_many_at_once(any_worker: Worker, sidecar: StubSidecar) -> None:
     """Slow requests don't hold up others: there is no gate before a sidecar (L25)."""
     release = asyncio.Event()
 
-    async def answer(exchange_: object) -> None:
-        await release.wait() if b"slow" in exchange_.request.target else None  # type: ignore[attr-defined]
-        await exchange_.reply()  # type: ignore[attr-defined]
+    async def answer(exchange: Exchange) -> None:
+        if b"slow" in exchange.request.target:
+            await release.wait()
+        await exchange.reply()
 
     sidecar.answer = answer
     slow = [asyncio.create_task(fetch(any_worker.port, f"/open/media/slow{number}")) for number in range(50)]

@@ -523,18 +523,23 @@ async def test_nothing_stays_behind(worker: Worker, sidecar_socket: SocketSideca
 
 
 async def test_browser__leaves_a_sidecar_that_goes_on(worker: Worker, sidecar: StubSidecar) -> None:
-    """A sidecar that takes no notice of the close is cut off."""
+    """A sidecar that goes on sending, whatever it is told, is cut off."""
+    sent = 0
     cut = asyncio.Event()
 
     async def answer(exchange: Exchange) -> None:
+        nonlocal sent
         await accept(exchange)
         with contextlib.suppress(ConnectionError):
             while True:
-                await exchange.send(b"\x82\x01x")
-                await asyncio.sleep(0.01)
+                await exchange.send(b"\x82\x7e\xff\xff" + bytes(65535))
+                sent += 1
         cut.set()
 
     sidecar.answer = answer
-    async with open_socket(worker, subprotocols=None) as socket:
-        await socket.recv()
+    async with connected(worker.port) as connection:
+        await connection.send(handshake(worker))
+        assert 101 == (await connection.head()).status
+        await _settle(lambda: sent)
+        connection.reset()
     await asyncio.wait_for(cut.wait(), TIMEOUT_S)

@@ -64,7 +64,10 @@ class Busy:
             await exchange.reply()
 
 
-async def test_sigterm__drains(start_worker: StartWorker, sidecar: StubSidecar, server: str) -> None:
+@pytest.mark.parametrize("last", ["rerun", "download"])
+async def test_sigterm__drains(
+    start_worker: StartWorker, sidecar: StubSidecar, server: str, last: str
+) -> None:
     """What runs goes on to its end; new sockets and the readiness probe are refused; then all close."""
     busy = Busy()
     sidecar.answer = busy.answer
@@ -81,19 +84,24 @@ async def test_sigterm__drains(start_worker: StartWorker, sidecar: StubSidecar, 
             pieces = browser.pieces(download)
             assert b"first" == await anext(pieces)
 
+            async def end_download() -> None:
+                busy.end_download.set()
+                assert [b"last"] == [piece async for piece in pieces]
+                assert download.is_complete
+
+            async def end_rerun() -> None:
+                busy.end_rerun.set()
+                assert RERUN_FINISHED[2:] == await asyncio.wait_for(running.recv(), TIMEOUT_S)
+
             worker.terminate()
             await not_ready(worker)
             refused = await shake_hands(worker)
             assert (503 if server == "uvicorn" else 403) == refused.status
             assert 200 == (await fetch(worker.port, "/open/media/short")).status
 
-            busy.end_download.set()
-            assert [b"last"] == [piece async for piece in pieces]
-            assert download.is_complete
-            assert 503 == (await fetch(worker.port, "/api/readyz")).status  # the rerun is still under way
-
-            busy.end_rerun.set()
-            assert RERUN_FINISHED[2:] == await asyncio.wait_for(running.recv(), TIMEOUT_S)
+            for ending in (end_download, end_rerun) if last == "rerun" else (end_rerun, end_download):
+                assert 503 == (await fetch(worker.port, "/api/readyz")).status  # something is still under way
+                await ending()
             for socket in (idle, running):
                 await asyncio.wait_for(socket.wait_closed(), TIMEOUT_S)
                 assert (1012, "service restart") == (socket.close_code, socket.close_reason)
