@@ -55,6 +55,8 @@ class Runtime:
         self.is_draining = False
         self._transfers = 0
         self._quiet = asyncio.Event()
+        """Unset only while a drain waits."""
+        self._quiet.set()
 
     async def follow(self, line: ControlLine, on_retire: Callable[[], None]) -> None:
         """Keep the directory as the supervisor tells, until the supervisor is gone.
@@ -81,7 +83,7 @@ class Runtime:
 
     def note_quiet(self) -> None:
         """Let a drain go on if nothing runs any more. Sockets call it when their rerun ends."""
-        if not self._is_busy():
+        if not self._quiet.is_set() and not self._is_busy():
             self._quiet.set()
 
     async def drain(
