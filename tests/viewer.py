@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,19 +23,28 @@ class Viewer:
 
     Args:
         url: the site's public URL, with its path prefix and without a slash at its end.
-        connector: how to connect, when it isn't as usual.
+        trust: the certificates to believe in; needed for HTTPS.
+        address: where the connections come from.
         headers: sent with every request.
     """
 
     def __init__(
-        self, url: str, *, connector: aiohttp.BaseConnector | None = None, headers: Any = None
+        self,
+        url: str,
+        *,
+        trust: ssl.SSLContext | None = None,
+        address: str = "127.0.0.1",
+        headers: Any = None,
     ) -> None:
         parts = urlsplit(url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self.prefix = parts.path
+        self._sockets: list[socket.socket] = []
         self.http = aiohttp.ClientSession(
             base_url=self.origin,
-            connector=connector,
+            connector=aiohttp.TCPConnector(
+                ssl=trust or True, local_addr=(address, 0), socket_factory=self._open_socket
+            ),
             headers=headers,
             cookie_jar=aiohttp.CookieJar(unsafe=True),
         )
@@ -42,12 +53,20 @@ class Viewer:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        connector = self.http.connector
-        if isinstance(connector, aiohttp.TCPConnector):
-            # aiohttp leaves TLS connections to close behind its back.
-            await connector.close(abort_ssl=True)
         await self.http.close()
-        await asyncio.sleep(0.05 if self.origin.startswith("https:") else 0)
+        await asyncio.wait_for(self._until_closed(), 10)
+
+    async def _until_closed(self) -> None:
+        """Wait for what aiohttp leaves to close behind its back: TLS connections that a server broke off."""
+        while any(opened.fileno() != -1 for opened in self._sockets):  # noqa: ASYNC110 – no event tells it
+            await asyncio.sleep(0.01)
+
+    def _open_socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, *_ = address
+        opened = socket.socket(family, kind, protocol)
+        opened.setblocking(False)
+        self._sockets.append(opened)
+        return opened
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" when there is none."""

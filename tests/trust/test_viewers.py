@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-import aiohttp
-
 from fluxlit_django import audit
 from fluxlit_django.audit import Target
 from tests.trust.conftest import PATIENCE_S
@@ -34,7 +32,7 @@ async def test_identity__of_two_viewers_interleaved(one_worker, new_user):
 
 async def test_flood__of_sockets_that_nobody_lets_in(one_worker, new_user):
     """Beside a flood of sockets without a session, a viewer's socket opens and works, and the flood ends."""
-    viewer = await new_user(one_worker, connector=aiohttp.TCPConnector(local_addr=("127.0.0.7", 0)))
+    viewer = await new_user(one_worker, address="127.0.0.7")
     target = Target(one_worker.url, patience_s=PATIENCE_S)
     flood = asyncio.create_task(audit.socket_flood(target, size=FLOOD))
     while not flood.done():

@@ -1,0 +1,14 @@
+"""The demo project in production, with one script that shows what it sees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from project.settings import *  # noqa: F403
+
+SCRIPT = Path(__file__).parents[1] / "trust" / "scripts" / "context.py"
+
+STATIC_ROOT = os.environ["STATIC_ROOT"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+FLUXLIT = {"SCRIPT": str(SCRIPT)}
