@@ -1,7 +1,8 @@
 """Live revocation: what changes who may, makes the sockets it concerns ask again, wherever they are.
 
-Django's signals are turned into messages to Channels groups: one group for each user and each session, and
-one for all sockets. With several workers or hosts the layer has to be one they share, such as channels_redis.
+Django's signals are turned into messages to the gateway workers, through a Channels group. A message names
+the group of sockets it is for: there is one for each user and each session, and one for all. With several
+workers or hosts the layer has to be one they share, such as channels_redis.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ from fluxlit_django import sessions
 
 logger = logging.getLogger(__name__)
 
-EVERYBODY = "fluxlit.everybody"
+GATEWAYS = "fluxlit.gateways"
+"""The Channels group that every gateway worker is in."""
+
+EVERYBODY = "everybody"
+"""The group of all sockets of signed-in viewers."""
+
 RECHECK = "fluxlit.recheck"
 """Type of the message on which a socket asks the gatekeeper again."""
 
@@ -36,12 +42,12 @@ SIGNED_OUT = "fluxlit.signed_out"
 
 def user_group(user_id: str) -> str:
     """The group of a user's sockets."""
-    return f"fluxlit.user.{_digest(user_id)}"
+    return f"user.{_digest(user_id)}"
 
 
 def session_group(session_key: str) -> str:
     """The group of a session's sockets. Its name gives nothing of the key away."""
-    return f"fluxlit.session.{_digest(session_key)}"
+    return f"session.{_digest(session_key)}"
 
 
 def _digest(text: str) -> str:
@@ -68,7 +74,7 @@ def tell(group: str, message_type: str) -> None:
 
 async def _send(layer: Any, group: str, message_type: str) -> None:
     try:
-        await layer.group_send(group, {"type": message_type})
+        await layer.group_send(GATEWAYS, {"type": message_type, "group": group})
     except Exception:
         # Each layer has errors of its own. A sign-out must not fail with the layer; the sockets it concerns
         # ask again by themselves within FLUXLIT_ACCESS_RECHECK_S.

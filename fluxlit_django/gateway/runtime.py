@@ -14,6 +14,7 @@ from fluxlit_django.gateway import headers
 from fluxlit_django.gateway.access import Gatekeeper
 from fluxlit_django.gateway.crowd import Crowd
 from fluxlit_django.gateway.edge import Edge
+from fluxlit_django.gateway.switchboard import Switchboard
 from fluxlit_django.gateway.upstream import Clients, Directory, SessionHomes, configured_sidecars
 
 _LEAVE_S = 0.5
@@ -39,10 +40,12 @@ class Runtime:
         *,
         directory: Directory | None = None,
         gatekeeper: Gatekeeper | None = None,
+        switchboard: Switchboard | None = None,
     ) -> None:
         self.config = config
         self.directory = directory or Directory(configured_sidecars(config))
         self.gatekeeper = gatekeeper or Gatekeeper()
+        self.switchboard = switchboard or Switchboard()
         self.clients = Clients(config)
         self.edge = Edge(config.forwarded_allow_ips)
         self.header_names = headers.allowed_names(config.gateway_forward_client_headers_to_streamlit)
@@ -111,7 +114,8 @@ class Runtime:
         return self._transfers > 0 or any(socket.is_busy for socket in self.sockets)
 
     async def close(self) -> None:
-        """Close what this worker holds open towards the sidecars."""
+        """Stop listening, and close what this worker holds open towards the sidecars."""
+        await self.switchboard.close()
         await self.clients.close()
 
 

@@ -57,37 +57,42 @@ class StreamlitConsumer(AsyncConsumer):
         self._sidecar: aiohttp.ClientWebSocketResponse[bool] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._recheck: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._recheck_timer: asyncio.TimerHandle | None = None
         self._groups: list[str] = []
+        self._missed: list[str] = []
         self._address = ""
         self._is_known = False
+        self._is_open = False
         self._is_over = False
         self._is_waiting = False
         self.is_busy = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one socket, and leave nothing behind however it ends."""
+        """Serve one socket, and leave nothing behind however it ends.
+
+        Without Channels' own loop and dispatch: they make two tasks for each message, to wait for the channel
+        layer as well, and a hop to a thread, to close old database connections. Handlers here touch no
+        database, the layer is listened to once for all sockets, and both cost several times the relay.
+        """
+        self.scope, self.base_send = scope, send
         try:
-            await super().__call__(scope, receive, send)
+            while True:
+                message = await receive()
+                await getattr(self, get_handler_name(message))(message)
+        except StopConsumer:
+            pass
         finally:
             self._is_over = True
             self._stop_waiting()
             self._runtime.sockets.discard(self)
+            self._runtime.switchboard.leave(self._groups, self)
             if self._recheck_timer is not None:
                 self._recheck_timer.cancel()
-            for task in (self._pump, self._recheck):
+            for task in (self._pump, self._recheck, self._leaving):
                 if task is not None:
                     task.cancel()
-            await self._leave_groups()
             await self._hang_up(GOING_AWAY)
-
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call the handler named by the message.
-
-        Without the hop to a thread that Channels' own dispatch makes for each message to close old
-        database connections: handlers here touch no database, and the hop costs seven times the relay.
-        """
-        await getattr(self, get_handler_name(message))(message)
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Decide, dial the sidecar, and accept only once it has accepted."""
@@ -99,7 +104,7 @@ class StreamlitConsumer(AsyncConsumer):
         self._decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"])
         if self._decision.viewer is not None:
             # What is remembered may be what a message has just ended. Whoever asks after having joined misses
-            # no later one: it waits until this handler returns.
+            # no later one.
             await self._join_groups(self._decision.viewer)
             self._decision = await self._decide_afresh()
         if not self._decision.allowed:
@@ -126,6 +131,9 @@ class StreamlitConsumer(AsyncConsumer):
         self._runtime.sockets.add(self)
         self._schedule_recheck()
         self._pump = asyncio.create_task(self._relay_to_browser(self._sidecar))
+        self._is_open = True
+        for message_type in self._missed:
+            self.hear(message_type)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Pass one frame on. Awaiting it is what slows a browser down to the sidecar's pace."""
@@ -152,14 +160,31 @@ class StreamlitConsumer(AsyncConsumer):
         await self._hang_up(code, message.get("reason") or "")
         raise StopConsumer
 
-    async def fluxlit_recheck(self, message: dict[str, Any]) -> None:
+    def hear(self, message_type: str) -> None:
+        """Act on what this socket's viewer, or everybody, is told; before the handshake's end, after it."""
+        if self._is_over:
+            return
+        if not self._is_open:
+            self._missed.append(message_type)
+        elif message_type == revocation.SIGNED_OUT:
+            self._leaving = asyncio.create_task(self.leave(*CLOSE[Verdict.SIGN_IN]))
+        else:
+            if self._recheck is not None:
+                self._recheck.cancel()  # the answer may be older than this message
+            self._recheck = asyncio.create_task(self._check_again())
+
+    async def _check_again(self) -> None:
         """Ask again whether the viewer may, and close the socket when not, or when the viewer is changed.
 
         A changed viewer's browser reconnects by itself, to a handshake with the new identity.
         """
         # First, so that it is asked again when asking fails.
         self._schedule_recheck()
-        decision = await self._decide_afresh()
+        try:
+            decision = await self._decide_afresh()
+        except Exception:  # a database's, or that of a rule of the project's own; nobody waits for this task
+            logger.exception("asking again failed app=%s request_id=%s", self._app.name, self._request_id)
+            return
         if not decision.allowed:
             await self.leave(*CLOSE[decision.verdict])
         elif decision.viewer != self._decision.viewer:
@@ -167,10 +192,6 @@ class StreamlitConsumer(AsyncConsumer):
         else:
             self._decision = decision
             self._schedule_recheck()
-
-    async def fluxlit_signed_out(self, message: dict[str, Any]) -> None:
-        """Close the socket: its session ends."""
-        await self.leave(*CLOSE[Verdict.SIGN_IN])
 
     async def leave(self, code: int, reason: str) -> None:
         """Close the browser's socket from our side; the server then reports the disconnect."""
@@ -216,20 +237,13 @@ class StreamlitConsumer(AsyncConsumer):
         return await self._runtime.gatekeeper.decide(self._app, self.scope["headers"], afresh=True)
 
     async def _join_groups(self, viewer: Viewer) -> None:
-        if self.channel_layer is None:
-            return
         key = identity.session_key(self.scope["headers"])
         self._groups = [
             revocation.EVERYBODY,
             revocation.user_group(viewer.id),
             revocation.session_group(key),
         ]
-        for group in self._groups:
-            await self.channel_layer.group_add(group, self.channel_name)
-
-    async def _leave_groups(self) -> None:
-        for group in self._groups:
-            await self.channel_layer.group_discard(group, self.channel_name)
+        await self._runtime.switchboard.join(self._groups, self)
 
     def _schedule_recheck(self) -> None:
         """Ask again when the session expires, and now and then for what no message tells of."""
@@ -240,10 +254,8 @@ class StreamlitConsumer(AsyncConsumer):
         delay = self._runtime.config.access_recheck_s
         if self._decision.session_ends_in_s is not None:
             delay = min(delay, self._decision.session_ends_in_s + _EXPIRY_MARGIN_S)
-        self._recheck_timer = asyncio.get_running_loop().call_later(delay, self._start_recheck)
-
-    def _start_recheck(self) -> None:
-        self._recheck = asyncio.create_task(self.fluxlit_recheck({}))
+        loop = asyncio.get_running_loop()
+        self._recheck_timer = loop.call_later(delay, self.hear, revocation.RECHECK)
 
     async def _dial(self, viewer: Viewer | None) -> aiohttp.ClientWebSocketResponse[bool]:
         """Open the sidecar's socket; of several sidecars, the first that has room for the session.
