@@ -24,7 +24,7 @@ SERVING_STATES = frozenset({"ready", "starting", "restarting", "draining"})
 
 _UNIX = "unix:"
 _KEEP_ALIVE_S = 30.0  # shorter than the sidecar's own, so that it is never the one to close first
-_READ_BUFFER = 1 << 16  # bytes read ahead of a slow browser
+_READ_BUFFER = 1 << 18  # bytes read ahead of a slow browser
 
 
 class Directory:
