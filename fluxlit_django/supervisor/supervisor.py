@@ -13,7 +13,7 @@ import socket
 import sys
 import sysconfig
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -184,7 +184,7 @@ class Supervisor:
         hooks: Sequence[Hook] = (),
         watcher: Changes | None = None,
         commands: Sequence[Command] | None = None,
-        jobs: Sequence[Command] = (),
+        jobs: Iterable[Command] = (),
         patience: Patience | None = None,
         rules: RecoveryRules | None = None,
         make_process: ProcessFactory = Process,

@@ -15,13 +15,11 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf
 from fluxlit_django.exceptions import StartupError
-from fluxlit_django.gateway import assets, precompress
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
 from fluxlit_django.supervisor.output import Output, OutputHandler, StartScreen, uses_colour
-from fluxlit_django.supervisor.reload import Sources, Watcher
-from fluxlit_django.supervisor.supervisor import Supervisor
+from fluxlit_django.supervisor.supervisor import Changes, Supervisor
 
 
 class Command(BaseCommand):
@@ -68,9 +66,9 @@ class Command(BaseCommand):
             )
 
         screen = StartScreen(output, names, render_banner)
-        watcher = Watcher(Sources.of_project(config)) if config.reload else None
-        jobs = [*assets_job(config)]
-        supervisor = Supervisor(config, output.line, hooks=[screen], watcher=watcher, jobs=jobs)
+        supervisor = Supervisor(
+            config, output.line, hooks=[screen], watcher=find_watcher(config), jobs=assets_job(config)
+        )
         screen.show()
         try:
             exit_code = asyncio.run(supervisor.run())
@@ -108,8 +106,23 @@ def require_scripts(config: conf.Config) -> None:
             raise CommandError(msg) from exc
 
 
+def find_watcher(config: conf.Config) -> Changes | None:
+    """What tells of changed files under `--reload`."""
+    if not config.reload:
+        return None
+    # Only then: a start waits for each import.
+    from fluxlit_django.supervisor.reload import Sources, Watcher
+
+    return Watcher(Sources.of_project(config))
+
+
 def assets_job(config: conf.Config) -> Iterator[ChildCommand]:
-    """The job that compresses Streamlit's frontend, unless that has been done."""
+    """The job that compresses Streamlit's frontend, unless that has been done.
+
+    The supervisor asks when everything serves: until then, neither the question nor its imports delay it.
+    """
+    from fluxlit_django.gateway import assets, precompress
+
     compressed = assets.cache_directory(config.assets_dir)
     if not precompress.is_complete(assets.bundle_directory(), compressed):
         yield assets_command()
