@@ -19,7 +19,7 @@ from uvicorn.importer import import_from_string
 from fluxlit_django import conf, control
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.sidecar import errors, modules, options, ownership, server, warmup
+from fluxlit_django.sidecar import errors, identity, modules, options, ownership, server, warmup
 
 PAGES_SCRIPT = Path(__file__).with_name("script") / "fluxlit_pages.py"
 """The script of every app that is made of pages; alone in its folder, which Streamlit puts on `sys.path`."""
@@ -43,7 +43,8 @@ def serve_app(name: str) -> int:
         report_watchdog_availability()
     owners = ownership.FileOwners()
     owners.install()
-    return server.run(config, ownership.OwnFilesOnly(build_asgi_app(app, script), owners), listener)
+    asgi_app = identity.Utf8Identity(build_asgi_app(app, script))
+    return server.run(config, ownership.OwnFilesOnly(asgi_app, owners), listener)
 
 
 def find_script(app: AppConfig) -> Path:

@@ -7,7 +7,7 @@ import json
 
 from fluxlit_django import audit
 from fluxlit_django.audit import Target
-from tests.trust.conftest import PATIENCE_S
+from tests.trust.conftest import PATIENCE_S, change
 
 ROUNDS, AT_A_TIME = 20, 10
 FLOOD = 1500
@@ -28,6 +28,17 @@ async def test_identity__of_two_viewers_interleaved(one_worker, new_user):
         seen += await asyncio.gather(*(look(number) for number in range(AT_A_TIME)))
 
     assert [(name, name, 200) for name, _, _ in seen] == seen
+
+
+async def test_identity__in_any_script(one_worker, new_user):
+    """A name beyond Latin-1 is in `st.user` as it is in Django."""
+    viewer = await new_user(one_worker)
+    await change(viewer, "rename")
+
+    async with viewer.streamlit() as client:
+        shown = json.loads((await client.rerun()).texts()[0])
+
+    assert "Zoë Łukaszewicz 李" == shown["user"]["name"]
 
 
 async def test_flood__of_sockets_that_nobody_lets_in(one_worker, new_user):

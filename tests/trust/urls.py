@@ -18,6 +18,11 @@ def make(user: User, request: HttpRequest) -> None:
     user.user_permissions.add(Permission.objects.get(codename="view_order"))
 
 
+def rename(user: User, request: HttpRequest) -> None:
+    user.first_name, user.last_name = "Zoë", "Łukaszewicz 李"
+    user.save()
+
+
 def deactivate(user: User, request: HttpRequest) -> None:
     user.is_active = False
     user.save()
@@ -58,6 +63,7 @@ ACTIONS = {
     action.__name__: action
     for action in (
         make,
+        rename,
         deactivate,
         change_password,
         leave_group,
