@@ -74,8 +74,6 @@ class Readiness:
                     "restarts": sidecar.restarts,
                     "detail": sidecar.detail,
                     "generation": sidecar.generation,
-                    "sessions": sidecar.sessions,
-                    "rss_bytes": sidecar.rss_bytes,
                 }
                 for sidecar, answer in zip(sidecars, answers, strict=True)
             },

@@ -30,12 +30,16 @@ def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
     return bool(domain) and validate_host(domain, allowed)
 
 
-def is_origin_allowed(headers: header_policy.Headers) -> bool:
+def is_origin_allowed(headers: header_policy.Headers, *, is_secure: bool) -> bool:
     """Whether a WebSocket may be opened by the page that its Origin names.
 
     Cookies go along with a handshake from any site, and the same-origin policy doesn't hold for
     WebSockets, so a missing or foreign Origin is refused. Allowed are the request's own Host and
     `CSRF_TRUSTED_ORIGINS`, as in Django's CSRF check.
+
+    Args:
+        is_secure: whether the handshake came over TLS. A page that did not, which anybody on the way may have
+            written, opens no such socket.
     """
     origins = [value for name, value in headers if name == b"origin"]
     if len(origins) != 1:
@@ -48,7 +52,8 @@ def is_origin_allowed(headers: header_policy.Headers) -> bool:
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return False
     host = (header_policy.get(headers, b"host") or b"").decode("latin-1")
-    return parts.netloc == host or _is_trusted(origin, parts.scheme, parts.netloc)
+    is_own = parts.netloc == host and (parts.scheme == "https" or not is_secure)
+    return is_own or _is_trusted(origin, parts.scheme, parts.netloc)
 
 
 def _is_trusted(origin: str, scheme: str, netloc: str) -> bool:

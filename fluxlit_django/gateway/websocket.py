@@ -211,7 +211,7 @@ class StreamlitConsumer(AsyncConsumer):
         request_headers = self.scope["headers"]
         if not origin.is_host_allowed(request_headers):
             return 400, "Bad Request: this host is not served here."
-        if not origin.is_origin_allowed(request_headers):
+        if not origin.is_origin_allowed(request_headers, is_secure=self.scope.get("scheme") == "wss"):
             return 403, "Forbidden: the page that opens this socket is of another origin."
         if self._runtime.is_draining:
             return 503, "Service Unavailable: restarting."

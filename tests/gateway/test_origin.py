@@ -81,7 +81,21 @@ def test_is_origin_allowed(settings, value: bytes, expected: bool) -> None:
     """The request's own host, and `CSRF_TRUSTED_ORIGINS` as in Django's CSRF check."""
     settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example", "https://*.wild.example"]
 
-    assert expected == origin.is_origin_allowed([(b"host", b"example.com:8000"), (b"origin", value)])
+    fields = [(b"host", b"example.com:8000"), (b"origin", value)]
+
+    assert expected == origin.is_origin_allowed(fields, is_secure=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(b"https://example.com", True), (b"http://example.com", False), (b"http://trusted.example", True)],
+)
+def test_is_origin_allowed__over_tls(settings, value: bytes, expected: bool) -> None:
+    """A page that came without TLS opens no socket over it, unless the project trusts that page."""
+    settings.CSRF_TRUSTED_ORIGINS = ["http://trusted.example"]
+    fields = [(b"host", b"example.com"), (b"origin", value)]
+
+    assert expected == origin.is_origin_allowed(fields, is_secure=True)
 
 
 @pytest.mark.parametrize("origins", [[], [b"http://example.com", b"http://example.com"]])
@@ -89,4 +103,4 @@ def test_is_origin_allowed__not_just_one(origins: list[bytes]) -> None:
     """No Origin, or two, is never allowed."""
     fields = [(b"host", b"example.com"), *((b"origin", value) for value in origins)]
 
-    assert not origin.is_origin_allowed(fields)
+    assert not origin.is_origin_allowed(fields, is_secure=False)
