@@ -273,17 +273,19 @@ def show_trial() -> None:
         overrides={**runner.configured_overrides(conf.get_config()), **trial.overrides},
         headers=trial.headers,
         cookies=trial.cookies,
+        around=lambda: _as_in_the_test(trial),
     )
-    with _lent(trial.databases), _set_maps(trial):
-        runner.show(trial.app, given)
+    runner.show(trial.app, given)
 
 
 @contextlib.contextmanager
-def _set_maps(trial: Trial) -> Iterator[None]:
+def _as_in_the_test(trial: Trial) -> Iterator[None]:
+    """The test's connections and maps: a page runs in another thread."""
     header_token = di.set_page_header_context(trial.header_context)
     cookie_token = di.set_page_cookie_context(trial.cookie_context)
     try:
-        yield
+        with _lent(trial.databases):
+            yield
     finally:
         di.reset_page_cookie_context(cookie_token)
         di.reset_page_header_context(header_token)
