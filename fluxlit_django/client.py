@@ -7,9 +7,9 @@ import dataclasses
 import ipaddress
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
@@ -20,6 +20,9 @@ from fluxlit_django import conf, schema
 if TYPE_CHECKING:
     import httpx
 
+Answer = TypeVar("Answer")
+"""A response, or what is awaited for one."""
+
 HeaderFactory = Callable[[], Mapping[str, str]]
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -28,15 +31,13 @@ REQUEST_ID_HEADER = "X-Request-ID"
 
 _WILDCARD_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # What Django accepts in DEBUG with no ALLOWED_HOSTS.
-
-
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 §9.2.2
 _WORTH_ANOTHER_TRY = frozenset({502, 503, 504})
 _FIRST_PAUSE_S = 0.1
 
 
-class _Calls:
-    """What both clients have in common: where requests go, and with what."""
+class _Calls(Generic[Answer]):
+    """What both clients have in common: where requests go, with what, and a method for each verb."""
 
     def __init__(
         self,
@@ -57,11 +58,54 @@ class _Calls:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
 
-    def _url(self, path: str) -> str:
-        check_path(path)
-        return f"{self.base_url}/{path.lstrip('/')}"
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """Send a request to a path below the base; a query in it is kept, `params` are added.
 
-    def _headers(self, call_headers: Mapping[str, str]) -> httpx.Headers:
+        Further options are httpx's: headers, content, data, files, json, cookies, auth, follow_redirects,
+        timeout.
+
+        Raises:
+            ValueError: the path is an absolute URL or leaves the base.
+            httpx.RequestError: no answer came.
+        """
+        raise NotImplementedError
+
+    def get(self, path: str, **options: Any) -> Answer:
+        """Send a GET request; see `request`."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Answer:
+        """Send a POST request; see `request`."""
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Answer:
+        """Send a PUT request; see `request`."""
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Answer:
+        """Send a PATCH request; see `request`."""
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        """Send a DELETE request; see `request`."""
+        return self.request("DELETE", path, **options)
+
+    def head(self, path: str, **options: Any) -> Answer:
+        """Send a HEAD request; see `request`."""
+        return self.request("HEAD", path, **options)
+
+    def options(self, path: str, **options: Any) -> Answer:
+        """Send an OPTIONS request; see `request`."""
+        return self.request("OPTIONS", path, **options)
+
+    def _url(self, path: str, params: Mapping[str, Any] | None = None) -> httpx.URL:
+        import httpx
+
+        check_path(path)
+        url = httpx.URL(f"{self.base_url}/{path.lstrip('/')}")
+        return url.copy_merge_params(params) if params is not None else url
+
+    def _headers(self, call_headers: Mapping[str, str] | None) -> httpx.Headers:
         import httpx
 
         headers = httpx.Headers(self._default_headers)
@@ -83,7 +127,7 @@ class _Calls:
         return [_FIRST_PAUSE_S * 2**number for number in range(self._retries)]
 
 
-class ApiClient(_Calls):
+class ApiClient(_Calls["httpx.Response"]):
     """Calls the API that Django serves, with paths below its base.
 
     Answers of every status are returned, not raised; redirects are not followed; proxies named in the
@@ -172,27 +216,17 @@ class ApiClient(_Calls):
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> httpx.Response:
-        """Send a request to a path below the base; a query in it is kept, `params` are added.
-
-        Further options are httpx's: content, data, files, json, cookies, auth, follow_redirects, timeout.
-
-        Raises:
-            ValueError: the path is an absolute URL or leaves the base.
-            httpx.RequestError: no answer came.
-        """
-        http = self._open()
-        url = self._url(path)
-        if params is not None:
-            url = str(http.build_request("GET", url).url.copy_merge_params(params))
+        """Send a request; see `get`, `post` and so on for the usual ones."""
+        http, url = self._open(), self._url(path, params)
         for pause_s in self._pauses(method, options):
             try:
-                response = http.request(method, url, headers=self._headers(headers or {}), **options)
+                response = http.request(method, url, headers=self._headers(headers), **options)
             except _connection_errors():
                 response = None
             if response is not None and response.status_code not in _WORTH_ANOTHER_TRY:
                 return response
             self._closing.wait(pause_s)
-        return http.request(method, url, headers=self._headers(headers or {}), **options)
+        return http.request(method, url, headers=self._headers(headers), **options)
 
     def get_model(self, path: str, model: Any, **options: Any) -> Any:
         """The answer to a GET as a pydantic model, a dataclass, or a list of these.
@@ -219,34 +253,6 @@ class ApiClient(_Calls):
             response_model, self.post(path, json=sent, **options).raise_for_status().json()
         )
 
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        """Send a GET request; see `request`."""
-        return self.request("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        """Send a POST request; see `request`."""
-        return self.request("POST", path, **options)
-
-    def put(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PUT request; see `request`."""
-        return self.request("PUT", path, **options)
-
-    def patch(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PATCH request; see `request`."""
-        return self.request("PATCH", path, **options)
-
-    def delete(self, path: str, **options: Any) -> httpx.Response:
-        """Send a DELETE request; see `request`."""
-        return self.request("DELETE", path, **options)
-
-    def head(self, path: str, **options: Any) -> httpx.Response:
-        """Send a HEAD request; see `request`."""
-        return self.request("HEAD", path, **options)
-
-    def options(self, path: str, **options: Any) -> httpx.Response:
-        """Send an OPTIONS request; see `request`."""
-        return self.request("OPTIONS", path, **options)
-
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
@@ -266,7 +272,7 @@ class ApiClient(_Calls):
             return self._http
 
 
-class AsyncApiClient(_Calls):
+class AsyncApiClient(_Calls[Coroutine[Any, Any, "httpx.Response"]]):
     """The same for async code: `await client.get("/orders")`. Use and close it on one event loop."""
 
     def __init__(
@@ -303,47 +309,16 @@ class AsyncApiClient(_Calls):
         **options: Any,
     ) -> httpx.Response:
         """Send a request; see `ApiClient.request`."""
-        http = self._open()
-        url = self._url(path)
-        if params is not None:
-            url = str(http.build_request("GET", url).url.copy_merge_params(params))
+        http, url = self._open(), self._url(path, params)
         for pause_s in self._pauses(method, options):
             try:
-                response = await http.request(method, url, headers=self._headers(headers or {}), **options)
+                response = await http.request(method, url, headers=self._headers(headers), **options)
             except _connection_errors():
                 response = None
             if response is not None and response.status_code not in _WORTH_ANOTHER_TRY:
                 return response
             await asyncio.sleep(pause_s)
-        return await http.request(method, url, headers=self._headers(headers or {}), **options)
-
-    async def get(self, path: str, **options: Any) -> httpx.Response:
-        """Send a GET request."""
-        return await self.request("GET", path, **options)
-
-    async def post(self, path: str, **options: Any) -> httpx.Response:
-        """Send a POST request."""
-        return await self.request("POST", path, **options)
-
-    async def put(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PUT request."""
-        return await self.request("PUT", path, **options)
-
-    async def patch(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PATCH request."""
-        return await self.request("PATCH", path, **options)
-
-    async def delete(self, path: str, **options: Any) -> httpx.Response:
-        """Send a DELETE request."""
-        return await self.request("DELETE", path, **options)
-
-    async def head(self, path: str, **options: Any) -> httpx.Response:
-        """Send a HEAD request."""
-        return await self.request("HEAD", path, **options)
-
-    async def options(self, path: str, **options: Any) -> httpx.Response:
-        """Send an OPTIONS request."""
-        return await self.request("OPTIONS", path, **options)
+        return await http.request(method, url, headers=self._headers(headers), **options)
 
     async def get_model(self, path: str, model: Any, **options: Any) -> Any:
         """See `ApiClient.get_model`."""
