@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import ipaddress
 import re
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
-from django.http.request import validate_host
 
-from fluxlit_django import conf, schema
+from fluxlit_django import conf, hosts, schema
 
 if TYPE_CHECKING:
     import httpx
@@ -30,7 +28,6 @@ DEFAULT_TIMEOUT_S = 30.0
 REQUEST_ID_HEADER = "X-Request-ID"
 
 _WILDCARD_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-_DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # What Django accepts in DEBUG with no ALLOWED_HOSTS.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 §9.2.2
 _WORTH_ANOTHER_TRY = frozenset({502, 503, 504})
 _FIRST_PAUSE_S = 0.1
@@ -403,15 +400,6 @@ def accepted_host(base_url: str) -> str | None:
     A production site rarely lists its loopback address in ALLOWED_HOSTS.
     """
     host = urlsplit(base_url).hostname or ""
-    shown = f"[{host}]" if ":" in host else host
-    allowed = settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else [])
-    if not _is_loopback(host) or validate_host(shown, allowed):
+    if not hosts.is_loopback(host) or hosts.is_allowed(f"[{host}]" if ":" in host else host):
         return None
-    return next((name.lstrip(".") for name in allowed if name != "*"), None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return next((name.lstrip(".") for name in hosts.allowed_hosts() if name != "*"), None)

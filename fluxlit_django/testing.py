@@ -26,7 +26,7 @@ from django.db import connections
 from django.test import Client
 from django.test.client import ClientHandler
 
-from fluxlit_django import conf, handlers, viewer_token
+from fluxlit_django import conf, handlers, sessions, users, viewer_token
 from fluxlit_django.client import ApiClient, in_process_transport
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.pages import di, discovery
@@ -218,12 +218,8 @@ class FluxLitTestClient:
         )
 
     def _viewer(self) -> Any:
-        from django.contrib.auth.models import AnonymousUser
-
-        from fluxlit_django import sessions
-
         key = self._session_key()
-        return (sessions.user_of_session(key) if key else None) or AnonymousUser()
+        return (sessions.user_of_session(key) if key else None) or users.nobody()
 
     def _session_key(self) -> str:
         cookie = self.api.cookies.get(settings.SESSION_COOKIE_NAME)

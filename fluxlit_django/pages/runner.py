@@ -135,7 +135,7 @@ class _Visit:
         }
         if app.session_store is not None:
             made["session_store"] = lambda: app.session_store
-        self._providers = offers.providers(made, is_anonymous=lambda: self.context.is_anonymous)
+        self._providers = offers.providers(made, FluxLit, is_anonymous=lambda: self.context.is_anonymous)
 
     @contextlib.contextmanager
     def surroundings(self) -> Iterator[None]:
