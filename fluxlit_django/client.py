@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from fluxlit_django import conf, hosts, schema
+from fluxlit_django import conf, hosts, own_calls, schema
 
 if TYPE_CHECKING:
     import httpx
@@ -114,6 +114,8 @@ class _Calls(Generic[Answer]):
         host = accepted_host(self.base_url)
         if host:
             headers.setdefault("Host", host)
+        if settings.SECURE_SSL_REDIRECT and is_own_gateway(self.base_url):
+            headers[own_calls.HEADER] = own_calls.sign()
         return headers
 
     def _pauses(self, method: str, options: Mapping[str, Any]) -> list[float]:
@@ -392,6 +394,12 @@ def default_base_url(config: conf.Config) -> str:
     host = _WILDCARD_HOSTS.get(host, host)
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{config.gateway_port}{config.root_path}{config.api_mount_path}"
+
+
+def is_own_gateway(base_url: str) -> bool:
+    """Whether a URL is on this machine, or at the address where the gateway listens."""
+    host = urlsplit(base_url).hostname or ""
+    return hosts.is_loopback(host) or host == conf.get_config().gateway_host.strip("[]")
 
 
 def accepted_host(base_url: str) -> str | None:
