@@ -7,10 +7,12 @@ import dataclasses
 import re
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from fluxlit_django import conf, hosts, own_calls, schema
@@ -32,6 +34,8 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110
 _WORTH_ANOTHER_TRY = frozenset({502, 503, 504})
 _FIRST_PAUSE_S = 0.1
 
+_request_id: ContextVar[str | None] = ContextVar("fluxlit_request_id", default=None)
+
 
 class _Calls(Generic[Answer]):
     """What both clients have in common: where requests go, with what, and a method for each verb."""
@@ -42,14 +46,14 @@ class _Calls(Generic[Answer]):
         timeout: float,
         default_headers: Mapping[str, str] | None,
         auth_header_factory: HeaderFactory | None,
-        request_id_factory: Callable[[], str | None] | None,
+        propagate_request_id: bool,
         retries: int,
     ) -> None:
         self.base_url = (base_url or default_base_url(conf.get_config())).rstrip("/")
         self.timeout = timeout
         self._default_headers = dict(default_headers or {})
         self._auth_header_factory = auth_header_factory
-        self._request_id_factory = request_id_factory
+        self._propagate_request_id = propagate_request_id
         self._retries = retries
 
     def __repr__(self) -> str:
@@ -95,6 +99,16 @@ class _Calls(Generic[Answer]):
         """Send an OPTIONS request; see `request`."""
         return self.request("OPTIONS", path, **options)
 
+    def _options(self) -> dict[str, Any]:
+        """What another client of the same API is made with, credentials and transport aside."""
+        return {
+            "base_url": self.base_url,
+            "timeout": self.timeout,
+            "default_headers": self._default_headers,
+            "propagate_request_id": self._propagate_request_id,
+            "retries": self._retries,
+        }
+
     def _url(self, path: str, params: Mapping[str, Any] | None = None) -> httpx.URL:
         import httpx
 
@@ -108,7 +122,7 @@ class _Calls(Generic[Answer]):
         headers = httpx.Headers(self._default_headers)
         headers.update(self._auth_header_factory() if self._auth_header_factory else {})
         headers.update(call_headers)
-        request_id = self._request_id_factory() if self._request_id_factory else None
+        request_id = _request_id.get() if self._propagate_request_id else None
         if request_id:
             headers.setdefault(REQUEST_ID_HEADER, request_id)
         host = accepted_host(self.base_url)
@@ -145,7 +159,7 @@ class ApiClient(_Calls["httpx.Response"]):
         timeout: float = DEFAULT_TIMEOUT_S,
         default_headers: Mapping[str, str] | None = None,
         auth_header_factory: HeaderFactory | None = None,
-        request_id_factory: Callable[[], str | None] | None = None,
+        propagate_request_id: bool = False,
         transport: httpx.BaseTransport | None = None,
         retries: int = 2,
     ) -> None:
@@ -156,11 +170,14 @@ class ApiClient(_Calls["httpx.Response"]):
             timeout: seconds for connecting, and for each silence while sending or receiving.
             default_headers: headers of every request.
             auth_header_factory: called for each request; its headers win over the default ones.
-            request_id_factory: called for each request; its result is sent as `X-Request-ID`.
+            propagate_request_id: send the id of `set_request_id` as `X-Request-ID`, so that the log can tell
+                which calls belong together.
             transport: an httpx transport to send with instead of the network.
             retries: how often a request that can be repeated is, with longer pauses each time.
         """
-        super().__init__(base_url, timeout, default_headers, auth_header_factory, request_id_factory, retries)
+        super().__init__(
+            base_url, timeout, default_headers, auth_header_factory, propagate_request_id, retries
+        )
         self._transport = transport or (in_process_transport() if _is_in_process(base_url) else None)
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -192,13 +209,18 @@ class ApiClient(_Calls["httpx.Response"]):
     def with_bearer(self, token: str) -> ApiClient:
         """A new client that sends this token as `Authorization: Bearer`, and no other credentials."""
         return ApiClient(
-            self.base_url,
-            timeout=self.timeout,
-            default_headers=self._default_headers,
-            auth_header_factory=_bearer(token, self._auth_header_factory),
-            request_id_factory=self._request_id_factory,
             transport=self._transport,
-            retries=self._retries,
+            auth_header_factory=_bearer(token, self._auth_header_factory),
+            **self._options(),
+        )
+
+    def as_async(self) -> AsyncApiClient:
+        """A new client for async code that sends the credentials which this one has now."""
+        credentials = dict(self._auth_header_factory() if self._auth_header_factory else {})
+        return AsyncApiClient(
+            transport=_in_thread(self._transport) if self._transport is not None else None,
+            auth_header_factory=lambda: credentials,
+            **self._options(),
         )
 
     def __exit__(
@@ -272,7 +294,12 @@ class ApiClient(_Calls["httpx.Response"]):
 
 
 class AsyncApiClient(_Calls[Coroutine[Any, Any, "httpx.Response"]]):
-    """The same for async code: `await client.get("/orders")`. Use and close it on one event loop."""
+    """The same for async code: `await client.get("/orders")`. Close it on the event loop that used it.
+
+    Example:
+        async def both(client: AsyncApiClient) -> list[httpx.Response]:
+            return await asyncio.gather(client.get("/orders"), client.get("/products"))
+    """
 
     def __init__(
         self,
@@ -281,13 +308,17 @@ class AsyncApiClient(_Calls[Coroutine[Any, Any, "httpx.Response"]]):
         timeout: float = DEFAULT_TIMEOUT_S,
         default_headers: Mapping[str, str] | None = None,
         auth_header_factory: HeaderFactory | None = None,
-        request_id_factory: Callable[[], str | None] | None = None,
+        propagate_request_id: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
         retries: int = 2,
     ) -> None:
         """Make a client; see `ApiClient`."""
-        super().__init__(base_url, timeout, default_headers, auth_header_factory, request_id_factory, retries)
-        self._transport = transport
+        super().__init__(
+            base_url, timeout, default_headers, auth_header_factory, propagate_request_id, retries
+        )
+        self._transport = transport or (
+            _in_thread(in_process_transport()) if _is_in_process(base_url) else None
+        )
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> AsyncApiClient:
@@ -323,6 +354,11 @@ class AsyncApiClient(_Calls[Coroutine[Any, Any, "httpx.Response"]]):
         """See `ApiClient.get_model`."""
         return schema.validate_any(model, (await self.get(path, **options)).raise_for_status().json())
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it holds no connection."""
+        return self._http is None
+
     async def aclose(self) -> None:
         """Close all connections."""
         http, self._http = self._http, None
@@ -335,6 +371,51 @@ class AsyncApiClient(_Calls[Coroutine[Any, Any, "httpx.Response"]]):
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=self.timeout, trust_env=False, transport=self._transport)
         return self._http
+
+
+class _InThread:
+    """A transport for async code, made of one that is not: an `httpx.AsyncBaseTransport`.
+
+    Under `async_to_sync`, as in a page's async dependencies, each request is answered in the page's own
+    thread, which has its database connection.
+    """
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+
+    async def __aenter__(self) -> _InThread:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing: what it is made of is not its own."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and read the answer."""
+        return await sync_to_async(self._send)(request)
+
+    async def aclose(self) -> None:
+        """Nothing: see `__aexit__`."""
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        import httpx
+
+        response = self._transport.handle_request(request)
+        return httpx.Response(response.status_code, headers=response.headers, content=response.read())
+
+
+def _in_thread(transport: httpx.BaseTransport) -> httpx.AsyncBaseTransport:
+    # It is one by its methods: to inherit them, this module would have to import httpx.
+    return cast("httpx.AsyncBaseTransport", _InThread(transport))
+
+
+def set_request_id(request_id: str | None) -> Token[str | None]:
+    """Say which id clients with `propagate_request_id` send; give the token to `reset_request_id`."""
+    return _request_id.set(request_id)
+
+
+def reset_request_id(token: Token[str | None]) -> None:
+    """Undo the `set_request_id` that returned this token."""
+    _request_id.reset(token)
 
 
 def in_process_transport() -> httpx.BaseTransport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fluxlit_django.client import ApiClient
+from fluxlit_django.client import ApiClient, AsyncApiClient
 from fluxlit_django.conf import Config
 from fluxlit_django.pages.context import PageContext
 from fluxlit_django.pages.di import Provider
@@ -22,7 +22,8 @@ def providers(
     """The providers of what is given by name; only `session_store` may be left out.
 
     Args:
-        given: for each name what makes it: st, client, user, app, config, urls, context, session_store.
+        given: for each name what makes it: st, client, async_client, user, app, config, urls, context,
+            session_store.
         app_class: the annotation that asks for the app.
         is_anonymous: whether a `user` that may be None is None.
     """
@@ -31,6 +32,7 @@ def providers(
     found = [
         Provider(given["st"], name="st"),
         Provider(given["client"], name="client", type=ApiClient),
+        Provider(given["async_client"], type=AsyncApiClient, is_opened=True),
         Provider(given["user"], name="user", type=AbstractBaseUser, is_absent=is_anonymous),
         Provider(given["context"], name="context", type=PageContext),
         Provider(given["context"], name="request"),
@@ -45,6 +47,6 @@ def providers(
 
 def offered(app_class: type, *, has_store: bool) -> tuple[Provider, ...]:
     """The same list with nothing behind it."""
-    names = ["st", "client", "user", "app", "config", "urls", "context"]
+    names = ["st", "client", "async_client", "user", "app", "config", "urls", "context"]
     given = dict.fromkeys([*names, "session_store"] if has_store else names, lambda: None)
     return providers(given, app_class)

@@ -119,7 +119,7 @@ class FluxLit:
         """A new client of the project's API; `client` in a page is one that calls it as the viewer."""
         from fluxlit_django.client import ApiClient  # loads Django's ORM
 
-        return ApiClient()
+        return ApiClient(propagate_request_id=True)
 
     def page(
         self,

@@ -23,7 +23,7 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state.session_state import SessionState
 
-from fluxlit_django import conf, page_errors, sessions, url_session, viewer_token
+from fluxlit_django import client, conf, page_errors, sessions, url_session, viewer_token
 from fluxlit_django.client import ApiClient
 from fluxlit_django.pages import access, di, discovery, later, navigation, offers
 from fluxlit_django.pages.access import Verdict
@@ -127,6 +127,7 @@ class _Visit:
         made: dict[str, Callable[[], Any]] = {
             "st": lambda: st,
             "client": lambda: given.client or _session_client(),
+            "async_client": lambda: (given.client or _session_client()).as_async(),
             "user": lambda: self.context.user,
             "app": lambda: app,
             "config": conf.get_config,
@@ -147,6 +148,8 @@ class _Visit:
             if di.page_header_context() is None:
                 token = di.set_page_header_context(self.context.trusted_headers)
                 stack.callback(di.reset_page_header_context, token)
+            request_id = client.set_request_id(self.context.headers.get("x-request-id"))
+            stack.callback(client.reset_request_id, request_id)
             claim = self.context.claim
             if claim is not None:
                 stack.callback(sessions.reset_current_key, sessions.set_current_key(claim.session_key))
@@ -389,7 +392,7 @@ def _session_client() -> ApiClient:
     credentials = ViewerCredentials(_handshake_token)
     return ApiClient(
         auth_header_factory=lambda: {**_trace_headers(), **credentials.headers()},
-        request_id_factory=_request_id,
+        propagate_request_id=True,
     )
 
 
@@ -403,10 +406,6 @@ def _trace_headers() -> dict[str, str]:
     """The W3C trace context of the handshake, where a setting lets it reach the sidecar."""
     given = st.context.headers
     return {name: given[name] for name in _TRACE_HEADERS if name in given}
-
-
-def _request_id() -> str | None:
-    return st.context.headers.get("X-Request-ID")
 
 
 def _show_first_steps(title: str) -> None:
