@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import logging
+import re
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,8 @@ _TOAST_ICONS = {
     "warning": ":material/warning:",
     "error": ":material/error:",
 }
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>$:~#|]")
+"""What Markdown would take for its own in a text."""
 _TRACE_HEADERS = ("traceparent", "tracestate")
 _MESSAGES_TAKEN = "_fluxlit_messages_taken"
 
@@ -369,7 +372,7 @@ def _show_messages(context: PageContext) -> None:
     if claim is None:
         return
     for level, text in sessions.take_messages(claim.session_key):
-        st.toast(text, icon=_TOAST_ICONS.get(level))
+        st.toast(_MARKDOWN.sub(r"\\\g<0>", text), icon=_TOAST_ICONS.get(level))
 
 
 def _landing_page(first: st.Page) -> st.Page:

@@ -5,37 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from playwright.async_api import Page, expect
 
-from tests.site import Site, manage, running_site, site_environment
+from tests.e2e.conftest import PARAMETER
+from tests.site import Site
 from tests.streamlit_protocol import StreamlitClient
 
-PARAMETER = "wiz"
-SIDECAR = "fluxlit_django.sidecar"
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The wizard, open to everybody, under a parameter name of its own."""
-    environment = site_environment(
-        tmp_path_factory.mktemp("wizard"),
-        FLUXLIT_APP="tests.e2e.wizard:app",
-        FLUXLIT_ACCESS="public",
-        FLUXLIT_STREAMLIT_WORKERS="2",
-        FLUXLIT_URL_SESSION_QUERY_PARAM=PARAMETER,
-    )
-    manage(environment, "migrate", "-v0")
-    with running_site(environment) as running:
-        yield running
-
-
-async def enter(page: Page, site: Site, step: str) -> str:
+async def enter(page: Page, wizard: Site, step: str) -> str:
     """Fill in a step, and return the id that the URL then has."""
-    await page.goto(site.url)
+    await page.goto(wizard.url)
     await page.get_by_label("Step").fill(step)
     await page.get_by_label("Step").press("Enter")
     await expect(page.get_by_text(f"step {step} of")).to_be_visible(timeout=20_000)
@@ -47,9 +28,9 @@ def sid_of(page: Page) -> str:
     return parse_qs(urlsplit(page.url).query)[PARAMETER][0]
 
 
-async def test_refresh_new_tab_and_menu(page, context, site):
+async def test_refresh_new_tab_and_menu(page, context, wizard):
     """F5, a new tab on the same link, the menu, a deep link and `switch_page` keep the state and the id."""
-    sid = await enter(page, site, "seven")
+    sid = await enter(page, wizard, "seven")
 
     await page.reload()
     await expect(page.get_by_text("step seven of")).to_be_visible(timeout=20_000)
@@ -63,7 +44,7 @@ async def test_refresh_new_tab_and_menu(page, context, site):
     other = await context.new_page()
     await other.goto(page.url)
     await expect(other.get_by_text("step seven of")).to_be_visible(timeout=20_000)
-    await other.goto(f"{site.url}/?page=second&{PARAMETER}={sid}")
+    await other.goto(f"{wizard.url}/?page=second&{PARAMETER}={sid}")
     await expect(other.get_by_text("step seven of")).to_be_visible(timeout=20_000)
     assert sid == sid_of(other)
 
@@ -72,9 +53,9 @@ async def test_refresh_new_tab_and_menu(page, context, site):
     assert sid == sid_of(page)
 
 
-async def show(site: Site, sid: str) -> tuple[str, int]:
+async def show(wizard: Site, sid: str) -> tuple[str, int]:
     """The step that a new browser is shown under an id, and the process of the sidecar that it was given."""
-    client = StreamlitClient(site.url, headers={"Origin": site.url})
+    client = StreamlitClient(wizard.url, headers={"Origin": wizard.url})
     try:
         (await client.http.get("/")).close()  # the document brings the cookie by which a sidecar is chosen
         await client.connect()
@@ -85,13 +66,13 @@ async def show(site: Site, sid: str) -> tuple[str, int]:
     return step, int(pid)
 
 
-async def test_second_sidecar_and_restart(page, site):
+async def test_second_sidecar_and_restart(page, wizard):
     """Both sidecars know the state, and so do those that take their place after a kill."""
-    sid = await enter(page, site, "nine")
+    sid = await enter(page, wizard, "nine")
 
     seen: set[int] = set()
     for _ in range(60):  # each new browser is given one of the two by chance
-        step, pid = await show(site, sid)
+        step, pid = await show(wizard, sid)
         assert "nine" == step
         seen.add(pid)
         if len(seen) == 2:
@@ -100,17 +81,17 @@ async def test_second_sidecar_and_restart(page, site):
 
     for pid in seen:
         os.kill(pid, signal.SIGKILL)
-    site.wait_until_ready_again()
-    step, pid = await show(site, sid)
+    wizard.wait_until_ready_again()
+    step, pid = await show(wizard, sid)
     assert "nine" == step
     assert pid not in seen
 
 
-async def test_made_up_id(page, site):
+async def test_made_up_id(page, wizard):
     """A link with an id that nobody made here brings nothing, and the page makes one of its own."""
     made_up = "a" * 32 + "." + "b" * 43
 
-    await page.goto(f"{site.url}/?{PARAMETER}={made_up}")
+    await page.goto(f"{wizard.url}/?{PARAMETER}={made_up}")
     await expect(page.get_by_text("step  of")).to_be_visible(timeout=20_000)
     await page.wait_for_function("id => !location.search.includes(id)", arg=made_up)
 

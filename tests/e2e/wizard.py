@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from fluxlit_django import FluxLit, SessionStore, ensure_url_session, hydrate_url_session, persist_url_session
 from fluxlit_django.url_session import ConfiguredSessionStore
@@ -28,3 +32,22 @@ def second(st: Any, store: SessionStore) -> None:
     st.text(f"step {st.session_state.get('step')} of {os.getpid()}")
     if st.button("Back"):
         st.switch_page(st.Page(first, title="First", url_path="", default=True))
+
+
+@app.page("/viewer", title="Viewer")
+def viewer(st: Any, user: Any) -> None:
+    """Who looks at it, in which language and time zone; also in a fragment and in a callback."""
+    st.text(f"{user} {here()}")
+
+    @st.fragment
+    def part() -> None:
+        st.button("Again", on_click=lambda: st.session_state.update(called=here()))
+        st.text(f"part {here()}, called {st.session_state.get('called')}")
+
+    part()
+
+
+def here() -> str:
+    """The language and the time zone of this moment."""
+    noon = dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone.utc)
+    return f"{date_format(timezone.localtime(noon), 'F H:i')} {timezone.get_current_timezone_name()}"
