@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import ipaddress
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http.request import validate_host
 
-from fluxlit_django import conf, schema
+from fluxlit_django import conf, hosts, own_calls, schema
 
 if TYPE_CHECKING:
     import httpx
+
+Answer = TypeVar("Answer")
+"""A response, or what is awaited for one."""
 
 HeaderFactory = Callable[[], Mapping[str, str]]
 
@@ -27,16 +30,15 @@ DEFAULT_TIMEOUT_S = 30.0
 REQUEST_ID_HEADER = "X-Request-ID"
 
 _WILDCARD_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-_DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # What Django accepts in DEBUG with no ALLOWED_HOSTS.
-
-
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 §9.2.2
 _WORTH_ANOTHER_TRY = frozenset({502, 503, 504})
 _FIRST_PAUSE_S = 0.1
 
+_request_id: ContextVar[str | None] = ContextVar("fluxlit_request_id", default=None)
 
-class _Calls:
-    """What both clients have in common: where requests go, and with what."""
+
+class _Calls(Generic[Answer]):
+    """What both clients have in common: where requests go, with what, and a method for each verb."""
 
     def __init__(
         self,
@@ -44,35 +46,90 @@ class _Calls:
         timeout: float,
         default_headers: Mapping[str, str] | None,
         auth_header_factory: HeaderFactory | None,
-        request_id_factory: Callable[[], str | None] | None,
+        propagate_request_id: bool,
         retries: int,
     ) -> None:
         self.base_url = (base_url or default_base_url(conf.get_config())).rstrip("/")
         self.timeout = timeout
         self._default_headers = dict(default_headers or {})
         self._auth_header_factory = auth_header_factory
-        self._request_id_factory = request_id_factory
+        self._propagate_request_id = propagate_request_id
         self._retries = retries
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
 
-    def _url(self, path: str) -> str:
-        check_path(path)
-        return f"{self.base_url}/{path.lstrip('/')}"
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """Send a request to a path below the base; a query in it is kept, `params` are added.
 
-    def _headers(self, call_headers: Mapping[str, str]) -> httpx.Headers:
+        Further options are httpx's: headers, content, data, files, json, cookies, auth, follow_redirects,
+        timeout.
+
+        Raises:
+            ValueError: the path is an absolute URL or leaves the base.
+            httpx.RequestError: no answer came.
+        """
+        raise NotImplementedError
+
+    def get(self, path: str, **options: Any) -> Answer:
+        """Send a GET request; see `request`."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Answer:
+        """Send a POST request; see `request`."""
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Answer:
+        """Send a PUT request; see `request`."""
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Answer:
+        """Send a PATCH request; see `request`."""
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        """Send a DELETE request; see `request`."""
+        return self.request("DELETE", path, **options)
+
+    def head(self, path: str, **options: Any) -> Answer:
+        """Send a HEAD request; see `request`."""
+        return self.request("HEAD", path, **options)
+
+    def options(self, path: str, **options: Any) -> Answer:
+        """Send an OPTIONS request; see `request`."""
+        return self.request("OPTIONS", path, **options)
+
+    def _options(self) -> dict[str, Any]:
+        """What another client of the same API is made with, credentials and transport aside."""
+        return {
+            "base_url": self.base_url,
+            "timeout": self.timeout,
+            "default_headers": self._default_headers,
+            "propagate_request_id": self._propagate_request_id,
+            "retries": self._retries,
+        }
+
+    def _url(self, path: str, params: Mapping[str, Any] | None = None) -> httpx.URL:
+        import httpx
+
+        check_path(path)
+        url = httpx.URL(f"{self.base_url}/{path.lstrip('/')}")
+        return url.copy_merge_params(params) if params is not None else url
+
+    def _headers(self, call_headers: Mapping[str, str] | None) -> httpx.Headers:
         import httpx
 
         headers = httpx.Headers(self._default_headers)
         headers.update(self._auth_header_factory() if self._auth_header_factory else {})
         headers.update(call_headers)
-        request_id = self._request_id_factory() if self._request_id_factory else None
+        request_id = _request_id.get() if self._propagate_request_id else None
         if request_id:
             headers.setdefault(REQUEST_ID_HEADER, request_id)
         host = accepted_host(self.base_url)
         if host:
             headers.setdefault("Host", host)
+        if settings.SECURE_SSL_REDIRECT and is_own_gateway(self.base_url):
+            headers[own_calls.HEADER] = own_calls.sign()
         return headers
 
     def _pauses(self, method: str, options: Mapping[str, Any]) -> list[float]:
@@ -83,7 +140,7 @@ class _Calls:
         return [_FIRST_PAUSE_S * 2**number for number in range(self._retries)]
 
 
-class ApiClient(_Calls):
+class ApiClient(_Calls["httpx.Response"]):
     """Calls the API that Django serves, with paths below its base.
 
     Answers of every status are returned, not raised; redirects are not followed; proxies named in the
@@ -102,7 +159,7 @@ class ApiClient(_Calls):
         timeout: float = DEFAULT_TIMEOUT_S,
         default_headers: Mapping[str, str] | None = None,
         auth_header_factory: HeaderFactory | None = None,
-        request_id_factory: Callable[[], str | None] | None = None,
+        propagate_request_id: bool = False,
         transport: httpx.BaseTransport | None = None,
         retries: int = 2,
     ) -> None:
@@ -113,11 +170,14 @@ class ApiClient(_Calls):
             timeout: seconds for connecting, and for each silence while sending or receiving.
             default_headers: headers of every request.
             auth_header_factory: called for each request; its headers win over the default ones.
-            request_id_factory: called for each request; its result is sent as `X-Request-ID`.
+            propagate_request_id: send the id of `set_request_id` as `X-Request-ID`, so that the log can tell
+                which calls belong together.
             transport: an httpx transport to send with instead of the network.
             retries: how often a request that can be repeated is, with longer pauses each time.
         """
-        super().__init__(base_url, timeout, default_headers, auth_header_factory, request_id_factory, retries)
+        super().__init__(
+            base_url, timeout, default_headers, auth_header_factory, propagate_request_id, retries
+        )
         self._transport = transport or (in_process_transport() if _is_in_process(base_url) else None)
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -149,13 +209,18 @@ class ApiClient(_Calls):
     def with_bearer(self, token: str) -> ApiClient:
         """A new client that sends this token as `Authorization: Bearer`, and no other credentials."""
         return ApiClient(
-            self.base_url,
-            timeout=self.timeout,
-            default_headers=self._default_headers,
-            auth_header_factory=_bearer(token, self._auth_header_factory),
-            request_id_factory=self._request_id_factory,
             transport=self._transport,
-            retries=self._retries,
+            auth_header_factory=_bearer(token, self._auth_header_factory),
+            **self._options(),
+        )
+
+    def as_async(self) -> AsyncApiClient:
+        """A new client for async code that sends the credentials which this one has now."""
+        credentials = dict(self._auth_header_factory() if self._auth_header_factory else {})
+        return AsyncApiClient(
+            transport=_in_thread(self._transport) if self._transport is not None else None,
+            auth_header_factory=lambda: credentials,
+            **self._options(),
         )
 
     def __exit__(
@@ -172,27 +237,17 @@ class ApiClient(_Calls):
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> httpx.Response:
-        """Send a request to a path below the base; a query in it is kept, `params` are added.
-
-        Further options are httpx's: content, data, files, json, cookies, auth, follow_redirects, timeout.
-
-        Raises:
-            ValueError: the path is an absolute URL or leaves the base.
-            httpx.RequestError: no answer came.
-        """
-        http = self._open()
-        url = self._url(path)
-        if params is not None:
-            url = str(http.build_request("GET", url).url.copy_merge_params(params))
+        """Send a request; see `get`, `post` and so on for the usual ones."""
+        http, url = self._open(), self._url(path, params)
         for pause_s in self._pauses(method, options):
             try:
-                response = http.request(method, url, headers=self._headers(headers or {}), **options)
+                response = http.request(method, url, headers=self._headers(headers), **options)
             except _connection_errors():
                 response = None
             if response is not None and response.status_code not in _WORTH_ANOTHER_TRY:
                 return response
             self._closing.wait(pause_s)
-        return http.request(method, url, headers=self._headers(headers or {}), **options)
+        return http.request(method, url, headers=self._headers(headers), **options)
 
     def get_model(self, path: str, model: Any, **options: Any) -> Any:
         """The answer to a GET as a pydantic model, a dataclass, or a list of these.
@@ -219,34 +274,6 @@ class ApiClient(_Calls):
             response_model, self.post(path, json=sent, **options).raise_for_status().json()
         )
 
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        """Send a GET request; see `request`."""
-        return self.request("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        """Send a POST request; see `request`."""
-        return self.request("POST", path, **options)
-
-    def put(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PUT request; see `request`."""
-        return self.request("PUT", path, **options)
-
-    def patch(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PATCH request; see `request`."""
-        return self.request("PATCH", path, **options)
-
-    def delete(self, path: str, **options: Any) -> httpx.Response:
-        """Send a DELETE request; see `request`."""
-        return self.request("DELETE", path, **options)
-
-    def head(self, path: str, **options: Any) -> httpx.Response:
-        """Send a HEAD request; see `request`."""
-        return self.request("HEAD", path, **options)
-
-    def options(self, path: str, **options: Any) -> httpx.Response:
-        """Send an OPTIONS request; see `request`."""
-        return self.request("OPTIONS", path, **options)
-
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
@@ -266,8 +293,13 @@ class ApiClient(_Calls):
             return self._http
 
 
-class AsyncApiClient(_Calls):
-    """The same for async code: `await client.get("/orders")`. Use and close it on one event loop."""
+class AsyncApiClient(_Calls[Coroutine[Any, Any, "httpx.Response"]]):
+    """The same for async code: `await client.get("/orders")`. Close it on the event loop that used it.
+
+    Example:
+        async def both(client: AsyncApiClient) -> list[httpx.Response]:
+            return await asyncio.gather(client.get("/orders"), client.get("/products"))
+    """
 
     def __init__(
         self,
@@ -276,13 +308,17 @@ class AsyncApiClient(_Calls):
         timeout: float = DEFAULT_TIMEOUT_S,
         default_headers: Mapping[str, str] | None = None,
         auth_header_factory: HeaderFactory | None = None,
-        request_id_factory: Callable[[], str | None] | None = None,
+        propagate_request_id: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
         retries: int = 2,
     ) -> None:
         """Make a client; see `ApiClient`."""
-        super().__init__(base_url, timeout, default_headers, auth_header_factory, request_id_factory, retries)
-        self._transport = transport
+        super().__init__(
+            base_url, timeout, default_headers, auth_header_factory, propagate_request_id, retries
+        )
+        self._transport = transport or (
+            _in_thread(in_process_transport()) if _is_in_process(base_url) else None
+        )
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> AsyncApiClient:
@@ -303,51 +339,25 @@ class AsyncApiClient(_Calls):
         **options: Any,
     ) -> httpx.Response:
         """Send a request; see `ApiClient.request`."""
-        http = self._open()
-        url = self._url(path)
-        if params is not None:
-            url = str(http.build_request("GET", url).url.copy_merge_params(params))
+        http, url = self._open(), self._url(path, params)
         for pause_s in self._pauses(method, options):
             try:
-                response = await http.request(method, url, headers=self._headers(headers or {}), **options)
+                response = await http.request(method, url, headers=self._headers(headers), **options)
             except _connection_errors():
                 response = None
             if response is not None and response.status_code not in _WORTH_ANOTHER_TRY:
                 return response
             await asyncio.sleep(pause_s)
-        return await http.request(method, url, headers=self._headers(headers or {}), **options)
-
-    async def get(self, path: str, **options: Any) -> httpx.Response:
-        """Send a GET request."""
-        return await self.request("GET", path, **options)
-
-    async def post(self, path: str, **options: Any) -> httpx.Response:
-        """Send a POST request."""
-        return await self.request("POST", path, **options)
-
-    async def put(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PUT request."""
-        return await self.request("PUT", path, **options)
-
-    async def patch(self, path: str, **options: Any) -> httpx.Response:
-        """Send a PATCH request."""
-        return await self.request("PATCH", path, **options)
-
-    async def delete(self, path: str, **options: Any) -> httpx.Response:
-        """Send a DELETE request."""
-        return await self.request("DELETE", path, **options)
-
-    async def head(self, path: str, **options: Any) -> httpx.Response:
-        """Send a HEAD request."""
-        return await self.request("HEAD", path, **options)
-
-    async def options(self, path: str, **options: Any) -> httpx.Response:
-        """Send an OPTIONS request."""
-        return await self.request("OPTIONS", path, **options)
+        return await http.request(method, url, headers=self._headers(headers), **options)
 
     async def get_model(self, path: str, model: Any, **options: Any) -> Any:
         """See `ApiClient.get_model`."""
         return schema.validate_any(model, (await self.get(path, **options)).raise_for_status().json())
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it holds no connection."""
+        return self._http is None
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -361,6 +371,51 @@ class AsyncApiClient(_Calls):
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=self.timeout, trust_env=False, transport=self._transport)
         return self._http
+
+
+class _InThread:
+    """A transport for async code, made of one that is not: an `httpx.AsyncBaseTransport`.
+
+    Under `async_to_sync`, as in a page's async dependencies, each request is answered in the page's own
+    thread, which has its database connection.
+    """
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+
+    async def __aenter__(self) -> _InThread:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing: what it is made of is not its own."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and read the answer."""
+        return await sync_to_async(self._send)(request)
+
+    async def aclose(self) -> None:
+        """Nothing: see `__aexit__`."""
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        import httpx
+
+        response = self._transport.handle_request(request)
+        return httpx.Response(response.status_code, headers=response.headers, content=response.read())
+
+
+def _in_thread(transport: httpx.BaseTransport) -> httpx.AsyncBaseTransport:
+    # It is one by its methods: to inherit them, this module would have to import httpx.
+    return cast("httpx.AsyncBaseTransport", _InThread(transport))
+
+
+def set_request_id(request_id: str | None) -> Token[str | None]:
+    """Say which id clients with `propagate_request_id` send; give the token to `reset_request_id`."""
+    return _request_id.set(request_id)
+
+
+def reset_request_id(token: Token[str | None]) -> None:
+    """Undo the `set_request_id` that returned this token."""
+    _request_id.reset(token)
 
 
 def in_process_transport() -> httpx.BaseTransport:
@@ -422,21 +477,18 @@ def default_base_url(config: conf.Config) -> str:
     return f"http://{shown}:{config.gateway_port}{config.root_path}{config.api_mount_path}"
 
 
+def is_own_gateway(base_url: str) -> bool:
+    """Whether a URL is on this machine, or at the address where the gateway listens."""
+    host = urlsplit(base_url).hostname or ""
+    return hosts.is_loopback(host) or host == conf.get_config().gateway_host.strip("[]")
+
+
 def accepted_host(base_url: str) -> str | None:
     """The `Host` header that Django accepts from this machine, or None to leave the URL's own.
 
     A production site rarely lists its loopback address in ALLOWED_HOSTS.
     """
     host = urlsplit(base_url).hostname or ""
-    shown = f"[{host}]" if ":" in host else host
-    allowed = settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else [])
-    if not _is_loopback(host) or validate_host(shown, allowed):
+    if not hosts.is_loopback(host) or hosts.is_allowed(f"[{host}]" if ":" in host else host):
         return None
-    return next((name.lstrip(".") for name in allowed if name != "*"), None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return next((name.lstrip(".") for name in hosts.allowed_hosts() if name != "*"), None)

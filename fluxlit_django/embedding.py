@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from django.http import QueryDict
 
-from fluxlit_django import conf
+from fluxlit_django import conf, users
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import access as app_access
@@ -62,7 +62,7 @@ def embed(
     record = _find_record(app, page)
     verdict = page_access.Verdict(app_access.decide(app, user).verdict.value)
     if verdict is page_access.Verdict.ALLOW and record is not None and record.rules:
-        verdict = page_access.decide(record.rules, _known(user))
+        verdict = page_access.decide(record.rules, user if user is not None else users.nobody())
     shown_title = title or (record.title if record else f"{app.name} {page}".strip())
     return Embedded(_url(app, page, query), shown_title, verdict)
 
@@ -84,12 +84,6 @@ def _find_record(app: AppConfig, page: str) -> PageRecord | None:
         msg = f"The app {app.name!r} has no page {page!r}. It has {paths}."
         raise ConfigError(msg)
     return found
-
-
-def _known(user: Any) -> Any:
-    from django.contrib.auth.models import AnonymousUser
-
-    return user if user is not None else AnonymousUser()
 
 
 def _url(app: AppConfig, page: str, query: str | Mapping[str, Any]) -> str:

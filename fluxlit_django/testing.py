@@ -26,7 +26,7 @@ from django.db import connections
 from django.test import Client
 from django.test.client import ClientHandler
 
-from fluxlit_django import conf, handlers, viewer_token
+from fluxlit_django import conf, handlers, sessions, users, viewer_token
 from fluxlit_django.client import ApiClient, in_process_transport
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.pages import di, discovery
@@ -218,12 +218,8 @@ class FluxLitTestClient:
         )
 
     def _viewer(self) -> Any:
-        from django.contrib.auth.models import AnonymousUser
-
-        from fluxlit_django import sessions
-
         key = self._session_key()
-        return (sessions.user_of_session(key) if key else None) or AnonymousUser()
+        return (sessions.user_of_session(key) if key else None) or users.nobody()
 
     def _session_key(self) -> str:
         cookie = self.api.cookies.get(settings.SESSION_COOKIE_NAME)
@@ -273,17 +269,19 @@ def show_trial() -> None:
         overrides={**runner.configured_overrides(conf.get_config()), **trial.overrides},
         headers=trial.headers,
         cookies=trial.cookies,
+        around=lambda: _as_in_the_test(trial),
     )
-    with _lent(trial.databases), _set_maps(trial):
-        runner.show(trial.app, given)
+    runner.show(trial.app, given)
 
 
 @contextlib.contextmanager
-def _set_maps(trial: Trial) -> Iterator[None]:
+def _as_in_the_test(trial: Trial) -> Iterator[None]:
+    """The test's connections and maps: a page runs in another thread."""
     header_token = di.set_page_header_context(trial.header_context)
     cookie_token = di.set_page_cookie_context(trial.cookie_context)
     try:
-        yield
+        with _lent(trial.databases):
+            yield
     finally:
         di.reset_page_cookie_context(cookie_token)
         di.reset_page_header_context(header_token)

@@ -23,6 +23,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from fluxlit_django import schema
@@ -485,9 +486,13 @@ class DatabaseSessionStore:
 
 
 class DjangoSessionStore:
-    """Keeps sessions in the viewer's own Django session, with which they end; for who is signed in."""
+    """Keeps sessions in the viewer's own Django session, with which they end; for who is signed in.
+
+    Django writes a session whole: of two processes that change the same one at once, the later wins.
+    """
 
     _KEY = "_fluxlit_url_sessions"
+    _lock = threading.Lock()
 
     def get(self, sid: str) -> dict[str, Any] | None:
         """What is kept under an id, or None."""
@@ -505,26 +510,39 @@ class DjangoSessionStore:
             ValueError: the time is not positive.
             RuntimeError: nobody is signed in.
         """
-        session = self._session()
-        if session is None:
+        entry = {"data": data, "expires": time.time() + _ttl(ttl_seconds)}
+        if not self._change(lambda kept: {**kept, _digest(sid): entry}):
             msg = "There is no Django session: nobody is signed in. Use another store for public pages."
             raise RuntimeError(msg)
-        now = time.time()
-        others = {key: entry for key, entry in session.get(self._KEY, {}).items() if entry["expires"] > now}
-        session[self._KEY] = {**others, _digest(sid): {"data": data, "expires": now + _ttl(ttl_seconds)}}
-        session.save()
 
     def delete(self, sid: str) -> None:
         """Forget an id."""
-        session = self._session()
-        if session is not None and session.get(self._KEY, {}).pop(_digest(sid), None) is not None:
-            session.modified = True
-            session.save()
+        self._change(lambda kept: {digest: entry for digest, entry in kept.items() if digest != _digest(sid)})
+
+    def _change(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+        """Write what is kept anew; False when there is no session to write it to."""
+        with self._lock:
+            session = self._session()
+            if session is None:
+                return False
+            now = time.time()
+            kept = {key: entry for key, entry in session.get(self._KEY, {}).items() if entry["expires"] > now}
+            session[self._KEY] = change(kept)
+            try:
+                session.save()
+            except UpdateError:  # it has ended since it was read
+                return False
+        return True
 
     def _session(self) -> Any:
         from fluxlit_django import sessions
 
-        return sessions.current_session()
+        session = sessions.current_session()
+        if session is None:
+            return None
+        # Django takes the key from a session that it does not find, and would save it as a new one.
+        session.get(self._KEY)
+        return session if session.session_key else None
 
 
 class ConfiguredSessionStore:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
+from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
@@ -12,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadReque
 from django.template import Engine, TemplateDoesNotExist
 from django.template.loader import render_to_string
 from django.utils.encoding import escape_uri_path
+from django.utils.html import strip_tags
 from django.views.decorators.http import require_safe
 
 from fluxlit_django import sessions
@@ -64,11 +67,11 @@ def _busy() -> HttpResponse:
     """The page that says so and asks again by itself; a project's own `fluxlit/busy.html` comes first."""
     context = {"title": get_config().title, "retry_after": _RETRY_AFTER_S}
     try:
-        html = render_to_string("fluxlit/busy.html", context)
+        page = render_to_string("fluxlit/busy.html", context)
     except TemplateDoesNotExist:  # the project's TEMPLATES don't look into apps
-        html = Engine(dirs=[str(_TEMPLATES)]).render_to_string("fluxlit/busy.html", context)
+        page = Engine(dirs=[str(_TEMPLATES)]).render_to_string("fluxlit/busy.html", context)
     headers = {"Retry-After": str(_RETRY_AFTER_S), "Cache-Control": "no-store"}
-    return HttpResponse(html, status=503, headers=headers)
+    return HttpResponse(page, status=503, headers=headers)
 
 
 def _keep_messages(request: HttpRequest) -> None:
@@ -76,9 +79,14 @@ def _keep_messages(request: HttpRequest) -> None:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or not request.session.session_key:
         return
-    waiting = [(message.level_tag, str(message)) for message in get_messages(request)]
+    waiting = [(message.level_tag, _plain(message.message)) for message in get_messages(request)]
     if waiting:
         sessions.keep_messages(request.session, waiting)
+
+
+def _plain(text: Any) -> str:
+    """A message as plain text; one that is HTML, such as the admin's, without its tags."""
+    return html.unescape(strip_tags(str(text))) if hasattr(text, "__html__") else str(text)
 
 
 def _framed(app: AppConfig, response: HttpResponse) -> HttpResponse:

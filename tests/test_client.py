@@ -12,7 +12,15 @@ import pytest
 from django.test import override_settings
 
 from fluxlit_django import conf
-from fluxlit_django.client import ApiClient, AsyncApiClient, accepted_host, check_path, default_base_url
+from fluxlit_django.client import (
+    ApiClient,
+    AsyncApiClient,
+    accepted_host,
+    check_path,
+    default_base_url,
+    reset_request_id,
+    set_request_id,
+)
 
 
 def echo(request: httpx.Request) -> httpx.Response:
@@ -107,11 +115,13 @@ def test_client__header_precedence() -> None:
     client = make_client(
         default_headers={"X-A": "default", "X-B": "default", "X-C": "default"},
         auth_header_factory=lambda: {"X-B": "factory", "x-c": "factory", "Authorization": "Bearer t"},
-        request_id_factory=lambda: "from-the-page",
+        propagate_request_id=True,
     )
 
+    token = set_request_id("from-the-page")
     first = client.get("/", headers={"x-C": "call"}).json()["headers"]
     second = client.get("/", headers={"X-Request-ID": "mine"}).json()["headers"]
+    reset_request_id(token)
     client.close()
 
     assert ("default", "factory", "call") == (first["x-a"], first["x-b"], first["x-c"])
@@ -120,10 +130,13 @@ def test_client__header_precedence() -> None:
     assert "mine" == second["x-request-id"]
 
 
-def test_client__no_request_id() -> None:
-    """Nothing is sent when there is none."""
-    with make_client(request_id_factory=lambda: None) as client:
+@pytest.mark.parametrize(("propagates", "known"), [(True, None), (False, "an-id")])
+def test_client__no_request_id(propagates: bool, known: str | None) -> None:
+    """Nothing is sent when there is none, or when the client was not told to."""
+    token = set_request_id(known)
+    with make_client(propagate_request_id=propagates) as client:
         assert "x-request-id" not in client.get("/").json()["headers"]
+    reset_request_id(token)
 
 
 def test_client__ignores_proxies(api_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,6 +331,32 @@ def test_in_process__answers_without_a_server() -> None:
     with override_settings(FLUXLIT={"API_TRANSPORT": "inprocess", "ROOT_PATH": "/bi"}), ApiClient() as client:
         assert 200 == client.get("/products", params={"page_size": 1}).status_code
         assert 401 == client.get("/orders").status_code
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_in_process__async() -> None:
+    """The async client answers from the same handler, GET and POST alike."""
+    with override_settings(FLUXLIT={"API_TRANSPORT": "inprocess"}):
+        async with AsyncApiClient() as client:
+            found = await client.get("/products", params={"page_size": 1})
+            refused = await client.post("/orders", json={"a": 1})  # has no token, so Django asks for CSRF's
+
+    assert (200, 403) == (found.status_code, refused.status_code)
+    assert isinstance(found.json(), dict)
+
+
+async def test_as_async__the_same_api_and_credentials() -> None:
+    """What the client sends at that moment, its async twin sends; closing one leaves the other."""
+    credentials = {"Authorization": "Bearer first"}
+    client = make_client(auth_header_factory=lambda: credentials, default_headers={"X-A": "1"})
+    async with client.as_async() as twin:
+        credentials = {"Authorization": "Bearer second"}
+        seen = (await twin.get("/orders", params={"q": "ä b"})).json()
+
+    assert ("Bearer first", "1") == (seen["headers"]["authorization"], seen["headers"]["x-a"])
+    assert "http://api.test/api/orders?q=%C3%A4+b" == seen["url"]
+    assert 200 == client.get("/").status_code
+    client.close()
 
 
 def test_door__has_all_it_names() -> None:

@@ -1,11 +1,16 @@
 """The recipes of FluxLit's cookbook, run as they are written there, the import name aside.
 
-Each recipe is the text of its page; `run_recipe` executes it.
+Each recipe is the text of its page; `run_recipe` executes it. What needs a server is asked of `site`: the
+real command, with the recipe's module as its app and the exports of the recipes as its environment.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -26,6 +31,8 @@ from fluxlit_django.url_session import (
     hydrate_url_session,
     persist_url_session,
 )
+from tests.site import Site, manage, running_site, site_environment
+from tests.viewer import Viewer
 
 FORWARD_AUTH = """
 from typing import Annotated, Any
@@ -39,11 +46,54 @@ def home(st: Any, client: ApiClient, remote_user: Annotated[str | None, Header("
 """
 
 
+MORE_PAGES = """
+@app.page("/trace")
+def trace(st: Any, seen: Annotated[str | None, Header("traceparent")]) -> None:
+    st.write(f"{seen} {st.context.headers.get('traceparent')}")
+
+@app.page("/upload")
+def upload(st: Any) -> None:
+    st.file_uploader("File")
+"""
+CAP = 1 << 20
+
+
+def rename(text: str) -> str:
+    """A recipe with `fluxlit_django` where it says `fluxlit`."""
+    return text.replace("from fluxlit", "from fluxlit_django")
+
+
 def run_recipe(text: str) -> ModuleType:
-    """The module that a recipe is, with `fluxlit_django` where it says `fluxlit`."""
+    """The module that a recipe is."""
     module = ModuleType("recipe")
-    exec(text.replace("from fluxlit", "from fluxlit_django"), module.__dict__)
+    exec(rename(text), module.__dict__)
     return module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """`fluxlit run recipe:app`, after the recipes' exports."""
+    folder = tmp_path_factory.mktemp("cookbook")
+    (folder / "recipe.py").write_text(rename(FORWARD_AUTH + MORE_PAGES))
+    environment = site_environment(
+        folder,
+        PYTHONPATH=str(folder),
+        FLUXLIT_APP="recipe:app",
+        FLUXLIT_GATEWAY_FORWARD_CLIENT_HEADERS_TO_STREAMLIT='["traceparent"]',
+        FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES=str(CAP),
+    )
+    manage(environment, "migrate", "-v0")
+    manage(environment, "demo_admin")
+    with running_site(environment) as running:
+        yield running
+
+
+@pytest.fixture
+async def viewer(site: Site) -> AsyncIterator[Viewer]:
+    """Somebody who is signed in there."""
+    async with Viewer(site.url) as browser:
+        await browser.sign_in()
+        yield browser
 
 
 def shown(at: Any) -> list[str]:
@@ -100,7 +150,25 @@ def test_forward_auth__as_the_gateway_fills_it() -> None:
     )
 
 
+async def test_forward_auth__in_production(viewer: Viewer) -> None:
+    """Behind the real gateway the page has the verified name, whatever the client says of itself."""
+    for headers in ({}, {"X-Remote-User": "root", "Remote-User": "root", "X-Fluxlit-User-Username": "root"}):
+        async with viewer.streamlit(headers=headers) as tab:
+            run = await tab.rerun()
+        assert ["admin"] == run.texts()
+
+
 # Optional traceparent on the Streamlit HTTP hop
+
+
+async def test_traceparent__in_production(viewer: Viewer) -> None:
+    """The exported name reaches `Header` and `st.context.headers`; without the header there is None."""
+    async with viewer.streamlit(headers={"traceparent": "00-1", "tracestate": "a=1"}) as tab:
+        sent = await tab.rerun(page="trace")
+    async with viewer.streamlit() as tab:
+        nothing = await tab.rerun(page="trace")
+
+    assert (["00-1 00-1"], ["None None"]) == (sent.texts(), nothing.texts())
 
 
 @pytest.mark.parametrize("value", ['["traceparent"]', "traceparent"])
@@ -219,6 +287,37 @@ def test_depends__overridden_by_the_environment(
         get_config.cache_clear()
 
 
+# Kubernetes-style probes
+
+
+async def status_of(viewer: Viewer, path: str) -> int:
+    async with viewer.get(path) as response:
+        return int(response.status)
+
+
+async def until(viewer: Viewer, path: str, status: int) -> None:
+    """Ask as a kubelet does, until a probe answers with this status."""
+    for _ in range(200):
+        if await status_of(viewer, path) == status:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(await status_of(viewer, path))
+
+
+async def test_probes__liveness_and_readiness(site: Site, viewer: Viewer) -> None:
+    """Nobody has to sign in for them; a sidecar that hangs makes the site unready, and leaves it alive."""
+    async with Viewer(site.url) as kubelet:
+        await until(kubelet, "/api/readyz", 200)
+        sidecar = site.child("fluxlit_django.sidecar", "default")
+        os.kill(sidecar, signal.SIGSTOP)
+        try:
+            await until(kubelet, "/api/readyz", 503)
+            assert 200 == await status_of(kubelet, "/api/healthz")
+        finally:
+            os.kill(sidecar, signal.SIGCONT)
+        await until(kubelet, "/api/readyz", 200)
+
+
 # Production pins
 
 
@@ -241,6 +340,19 @@ def test_upload_cap__as_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     config, problems = conf.load_config()
 
     assert (67_108_864, []) == (config.gateway_max_proxy_request_body_bytes, problems)
+
+
+async def test_upload_cap__in_production(viewer: Viewer) -> None:
+    """A file over the cap is 413 and never reaches the sidecar; one below it arrives."""
+    async with viewer.streamlit() as tab:
+        uploader = (await tab.rerun(page="upload")).widget("File")
+        urls = await tab.upload_url("data.bin")
+        too_large, text = await viewer.upload(urls.upload_url, b"x" * (CAP + 1))
+        fits, _ = await viewer.upload(urls.upload_url, b"x" * (CAP - 1000))
+
+    assert (413, 204) == (too_large, fits)
+    assert str(CAP) in text
+    assert CAP == uploader.max_upload_size_mb << 20
 
 
 def test_manifest__of_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client, override_settings
@@ -394,6 +395,40 @@ def test_database_store__from_32_threads(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr
 
 
+def test_session_store__from_32_threads(tmp_path: Path) -> None:
+    """The same of one viewer's Django session, in which also no id is lost to another's."""
+    environment = site_environment(tmp_path)
+    manage(environment, "migrate", "-v0")
+    code = "import django; django.setup(); from tests.test_url_session import *; keeps_all_in_one_session()"
+
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+    assert 0 == done.returncode, done.stderr
+
+
+def keeps_all_in_one_session() -> None:
+    """Fail unless 32 threads of one session each find what they kept, and all of it is there at the end."""
+    browser = Client()
+    browser.force_login(get_user_model().objects.create_user("ann"))
+    key = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    store = DjangoSessionStore()
+
+    def work(number: int) -> bool:
+        sessions.set_current_key(key)
+        try:
+            store.set(str(number), {"n": number})
+            store.set("same", {"n": [number, number]})
+            same = store.get("same")
+            return store.get(str(number)) == {"n": number} and same is not None and len(same["n"]) == 2
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(work, range(32)))
+    sessions.set_current_key(key)
+    assert [{"n": number} for number in range(32)] == [store.get(str(number)) for number in range(32)]
+
+
 def writes_and_reads_at_once(store: SessionStore) -> bool:
     """Whether 32 threads that write and read the same id always find one of the values whole."""
 
@@ -443,6 +478,24 @@ def test_session_store__of_nobody() -> None:
     assert None is DjangoSessionStore().get("x")
     with pytest.raises(RuntimeError, match="Use another store"):
         DjangoSessionStore().set("x", {})
+
+
+@pytest.mark.django_db
+def test_session_store__of_a_session_that_has_ended() -> None:
+    """After the sign-out nothing is found or kept, and no session is made in its place."""
+    browser = Client()
+    browser.force_login(get_user_model().objects.create_user("ann"))
+    token = sessions.set_current_key(browser.cookies[settings.SESSION_COOKIE_NAME].value)
+    store = DjangoSessionStore()
+    store.set("x", {})
+    browser.logout()
+
+    assert None is store.get("x")
+    store.delete("x")
+    with pytest.raises(RuntimeError, match="nobody is signed in"):
+        store.set("x", {})
+    assert 0 == Session.objects.count()
+    sessions.reset_current_key(token)
 
 
 @pytest.mark.django_db

@@ -12,9 +12,8 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 
-from fluxlit_django import sessions
+from fluxlit_django import sessions, users
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import identity
 from fluxlit_django.gateway.headers import Headers
@@ -49,7 +48,7 @@ def decide(app: AppConfig, user: Any) -> Decision:
     """Apply the app's access rule to a Django user, or to None for nobody. May read the database."""
     is_known = user is not None and user.is_authenticated
     viewer = Viewer.from_user(user) if is_known else None
-    if passes(app.access, user if is_known else AnonymousUser()):
+    if passes(app.access, user if is_known else users.nobody()):
         return Decision(Verdict.ALLOW, viewer)
     return Decision(Verdict.FORBID if is_known else Verdict.SIGN_IN, viewer)
 

@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
+from fluxlit_django import own_calls
 from fluxlit_django.gateway import headers as header_policy
 
+OWN_CALL = own_calls.HEADER.lower().encode()
 FORWARDED = b"forwarded"
 FORWARDED_PREFIX = b"x-forwarded-"
 REAL_IP = b"x-real-ip"
@@ -43,8 +45,19 @@ class Edge:
     def restore(self, scope: Any) -> Any:
         """The scope with the browser's address, scheme and host in the place of the proxy's.
 
-        From a peer that is no trusted proxy, whatever it says of these is dropped, for Django as well.
+        From a peer that is no trusted proxy, whatever it says of these is dropped, for Django as well. A call
+        of the project's own processes is https: nobody can listen in on it.
         """
+        restored = self._restore(scope)
+        signature = header_policy.get(scope["headers"], OWN_CALL)
+        if signature is None:
+            return restored
+        headers = [(name, value) for name, value in restored["headers"] if name != OWN_CALL]
+        is_own = own_calls.is_genuine(signature.decode("latin-1"))
+        scheme = _scheme(scope, secure=True) if is_own else restored.get("scheme", "http")
+        return {**restored, "headers": headers, "scheme": scheme}
+
+    def _restore(self, scope: Any) -> Any:
         peer = scope["client"][0] if scope.get("client") else None
         kept = [(name, value) for name, value in scope["headers"] if not _is_forwarded(name)]
         if not self.is_trusted(peer):

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 from django.utils.http import is_same_domain
 
+from fluxlit_django import hosts
 from fluxlit_django.gateway import headers as header_policy
-
-_LOCAL_HOSTS = (".localhost", "127.0.0.1", "[::1]")
 
 
 def is_host_allowed(headers: header_policy.Headers) -> bool:
     """Whether Django would serve the request's Host, by `ALLOWED_HOSTS` and `DEBUG`."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) != 1:
-        return False
-    # As HttpRequest.get_host() in Django 5.2 to 6.1, with the settings read each time for override_settings.
-    allowed = tuple(settings.ALLOWED_HOSTS) or (_LOCAL_HOSTS if settings.DEBUG else ())
-    return _is_allowed(hosts[0].decode("latin-1"), allowed)
-
-
-@functools.lru_cache(maxsize=256)
-def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
-    domain, _ = split_domain_port(host)
-    return bool(domain) and validate_host(domain, allowed)
+    named = [value for name, value in headers if name == b"host"]
+    return len(named) == 1 and hosts.is_allowed(named[0].decode("latin-1"))
 
 
 def is_origin_allowed(headers: header_policy.Headers, *, is_secure: bool) -> bool:

@@ -9,19 +9,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
 
-from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.core.exceptions import DisallowedHost, ValidationError
+from django.core.exceptions import DisallowedHost
 from django.http import QueryDict
-from django.http.request import split_domain_port, validate_host
 from django.utils.datastructures import CaseInsensitiveMapping
 from django.utils.functional import SimpleLazyObject
 
-from fluxlit_django import viewer_token
+from fluxlit_django import hosts, users, viewer_token
 from fluxlit_django.conf import get_config
 from fluxlit_django.viewer_token import Claim, TokenError
 
-_DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # What Django accepts in DEBUG with no ALLOWED_HOSTS.
 _USER_HEADER = "x-fluxlit-user-id"
 _FORWARD_AUTH = {
     "x-fluxlit-user-username": ("x-remote-user", "remote-user"),
@@ -107,11 +103,9 @@ class PageContext:
     @functools.cached_property
     def user(self) -> Any:
         """The viewer as Django's user, read from the database when first used; or the anonymous user."""
-        from django.contrib.auth.models import AnonymousUser  # not before Django is set up
-
         if self.known_user is not None:
             return self.known_user
-        return SimpleLazyObject(lambda: find_user(self.user_id)) if self.user_id else AnonymousUser()
+        return SimpleLazyObject(lambda: users.find(self.user_id)) if self.user_id else users.nobody()
 
     @functools.cached_property
     def GET(self) -> QueryDict:
@@ -148,9 +142,7 @@ class PageContext:
             DisallowedHost: it is none that this site accepts.
         """
         host = self.headers.get("x-forwarded-host") or self.headers.get("host") or ""
-        domain, _ = split_domain_port(host)
-        allowed = settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else [])
-        if not domain or not validate_host(domain, allowed):
+        if not hosts.is_allowed(host):
             msg = f"The host {host!r} is not in ALLOWED_HOSTS."
             raise DisallowedHost(msg)
         return host
@@ -162,15 +154,3 @@ class PageContext:
             DisallowedHost: see `get_host`.
         """
         return urljoin(f"{self.scheme}://{self.get_host()}/", location)
-
-
-def find_user(user_id: str) -> Any:
-    """The active user with this primary key, else the anonymous user. Reads the database."""
-    from django.contrib.auth.models import AnonymousUser
-
-    users = get_user_model()._default_manager
-    try:
-        user = users.filter(pk=user_id).first()
-    except (ValueError, ValidationError):
-        user = None
-    return user if user is not None and user.is_active else AnonymousUser()

@@ -156,6 +156,8 @@ class Provider:
     """The annotation it answers to, subclasses included; None for none."""
     is_absent: Callable[[], bool] | None = None
     """Whether a parameter that may be None gets None."""
+    is_opened: bool = False
+    """Whether `provide` makes an async context manager, entered once per run and left with it."""
 
     @property
     def wanted_as(self) -> str:
@@ -274,7 +276,12 @@ class Run:
             return _default_or_raise(wanted, owner, self._providers)
         if provider.is_absent is not None and values.names_none(wanted.annotation) and provider.is_absent():
             return None
-        return provider.provide()
+        return self._opened(provider.provide) if provider.is_opened else provider.provide()
+
+    def _opened(self, provide: Callable[[], Any]) -> Any:
+        if provide not in self._cache:
+            self._cache[provide] = self._enter_async(provide())
+        return self._cache[provide]
 
     def _dependency(self, marker: Depends, wanted: Wanted, owner: str) -> Any:
         function = dependency_of(marker, wanted, owner)
@@ -299,12 +306,14 @@ class Run:
         if inspect.isgeneratorfunction(kind):
             return self.enter(contextlib.contextmanager(function)(*arguments, **keywords))
         if inspect.isasyncgenfunction(kind):
-            opened = contextlib.asynccontextmanager(function)(*arguments, **keywords)
-            value = self._await(opened.__aenter__())
-            self._stack.push(lambda *error: self._await(opened.__aexit__(*error)))
-            return value
+            return self._enter_async(contextlib.asynccontextmanager(function)(*arguments, **keywords))
         value = function(*arguments, **keywords)
         return self._await(_as_coroutine(value)) if inspect.isawaitable(value) else value
+
+    def _enter_async(self, context: contextlib.AbstractAsyncContextManager[Any]) -> Any:
+        value = self._await(context.__aenter__())
+        self._stack.push(lambda *error: self._await(context.__aexit__(*error)))
+        return value
 
     def _await(self, coroutine: Any) -> Any:
         if self._loop is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fluxlit_django.client import ApiClient
+from fluxlit_django.client import ApiClient, AsyncApiClient
 from fluxlit_django.conf import Config
 from fluxlit_django.pages.context import PageContext
 from fluxlit_django.pages.di import Provider
@@ -14,26 +14,29 @@ from fluxlit_django.url_session import SessionStore
 
 
 def providers(
-    given: Mapping[str, Callable[[], Any]], *, is_anonymous: Callable[[], bool] = lambda: False
+    given: Mapping[str, Callable[[], Any]],
+    app_class: type,
+    *,
+    is_anonymous: Callable[[], bool] = lambda: False,
 ) -> tuple[Provider, ...]:
     """The providers of what is given by name; only `session_store` may be left out.
 
     Args:
-        given: for each name what makes it: st, client, user, app, config, urls, context, session_store.
+        given: for each name what makes it: st, client, async_client, user, app, config, urls, context,
+            session_store.
+        app_class: the annotation that asks for the app.
         is_anonymous: whether a `user` that may be None is None.
     """
-    from django.contrib.auth.base_user import AbstractBaseUser
-
-    # Imported late: the page of registration imports this module.
-    from fluxlit_django.pages.registry import FluxLit
+    from django.contrib.auth.base_user import AbstractBaseUser  # a model: not before Django is set up
 
     found = [
         Provider(given["st"], name="st"),
         Provider(given["client"], name="client", type=ApiClient),
+        Provider(given["async_client"], type=AsyncApiClient, is_opened=True),
         Provider(given["user"], name="user", type=AbstractBaseUser, is_absent=is_anonymous),
         Provider(given["context"], name="context", type=PageContext),
         Provider(given["context"], name="request"),
-        Provider(given["app"], type=FluxLit),
+        Provider(given["app"], type=app_class),
         Provider(given["config"], type=Config),
         Provider(given["urls"], type=FluxLitPublicUrls),
     ]
@@ -42,7 +45,8 @@ def providers(
     return tuple(found)
 
 
-def offered(*, has_store: bool) -> tuple[Provider, ...]:
+def offered(app_class: type, *, has_store: bool) -> tuple[Provider, ...]:
     """The same list with nothing behind it."""
-    names = ["st", "client", "user", "app", "config", "urls", "context"]
-    return providers(dict.fromkeys([*names, "session_store"] if has_store else names, lambda: None))
+    names = ["st", "client", "async_client", "user", "app", "config", "urls", "context"]
+    given = dict.fromkeys([*names, "session_store"] if has_store else names, lambda: None)
+    return providers(given, app_class)

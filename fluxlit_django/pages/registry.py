@@ -117,9 +117,9 @@ class FluxLit:
 
     def get_client(self) -> ApiClient:
         """A new client of the project's API; `client` in a page is one that calls it as the viewer."""
-        from fluxlit_django.client import ApiClient
+        from fluxlit_django.client import ApiClient  # loads Django's ORM
 
-        return ApiClient()
+        return ApiClient(propagate_request_id=True)
 
     def page(
         self,
@@ -225,11 +225,9 @@ class FluxLit:
 
     def offers(self) -> tuple[di.Provider, ...]:
         """What pages of this app can ask for, for checks of their signatures."""
-        from fluxlit_django.pages import (
-            offers,  # loads django.contrib.auth, which not every import of us needs
-        )
+        from fluxlit_django.pages import offers  # loads Django's ORM, which registering a page does not need
 
-        return offers.offered(has_store=self.session_store is not None)
+        return offers.offered(FluxLit, has_store=self.session_store is not None)
 
     def problems(self, *, strict: bool = False) -> list[str]:
         """What is wrong with the pages, a sentence each.

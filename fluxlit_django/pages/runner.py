@@ -5,30 +5,35 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
+import re
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils import timezone, translation
+from streamlit.runtime.fragment import MemoryFragmentStorage
+from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state.session_state import SessionState
 
-from fluxlit_django import conf, sessions, url_session, viewer_token
+from fluxlit_django import client, conf, page_errors, sessions, url_session, viewer_token
 from fluxlit_django.client import ApiClient
-from fluxlit_django.exceptions import PageInputError
-from fluxlit_django.pages import access, di, discovery, navigation, offers
+from fluxlit_django.pages import access, di, discovery, later, navigation, offers
 from fluxlit_django.pages.access import Verdict
 from fluxlit_django.pages.context import PageContext
 from fluxlit_django.pages.credentials import ViewerCredentials
 from fluxlit_django.pages.page import PageMeta, PageRecord
 from fluxlit_django.pages.registry import FluxLit
+
+logger = logging.getLogger(__name__)
 
 _EXAMPLE = """\
 from fluxlit_django import site
@@ -38,7 +43,6 @@ def orders(st):
     st.write("It works.")
 """
 
-_EXPECTED_ERRORS = (ValidationError, PermissionDenied, Http404, PageInputError)
 _TOAST_ICONS = {
     "debug": ":material/bug_report:",
     "info": ":material/info:",
@@ -46,8 +50,12 @@ _TOAST_ICONS = {
     "warning": ":material/warning:",
     "error": ":material/error:",
 }
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>$:~#|]")
+"""What Markdown would take for its own in a text."""
 _TRACE_HEADERS = ("traceparent", "tracestate")
 _MESSAGES_TAKEN = "_fluxlit_messages_taken"
+
+later.install(SessionState, MemoryFragmentStorage, MediaFileManager)
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Given:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] | None = None
     cookies: Mapping[str, str] | None = None
+    around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+    """Entered around all that a page does, callbacks included."""
 
 
 def run(app_name: str = conf.DEFAULT_APP) -> None:
@@ -109,15 +119,18 @@ def page_config(record: PageRecord, app_title: str) -> PageMeta:
 class _Visit:
     """One run of the script: the app, the viewer's request, and what its pages can ask for."""
 
-    def __init__(self, app: FluxLit, title: str, given: Given) -> None:
+    def __init__(
+        self, app: FluxLit, title: str, given: Given, known_context: PageContext | None = None
+    ) -> None:
         self._app = app
         self._title = title
         self._given = given
         self.records = app.shown_records
-        self.context = _read_context(given)
+        self.context = known_context or _read_context(given)
         made: dict[str, Callable[[], Any]] = {
             "st": lambda: st,
             "client": lambda: given.client or _session_client(),
+            "async_client": lambda: (given.client or _session_client()).as_async(),
             "user": lambda: self.context.user,
             "app": lambda: app,
             "config": conf.get_config,
@@ -126,17 +139,20 @@ class _Visit:
         }
         if app.session_store is not None:
             made["session_store"] = lambda: app.session_store
-        self._providers = offers.providers(made, is_anonymous=lambda: self.context.is_anonymous)
+        self._providers = offers.providers(made, FluxLit, is_anonymous=lambda: self.context.is_anonymous)
 
     @contextlib.contextmanager
     def surroundings(self) -> Iterator[None]:
         """The viewer's language and time zone, and the headers that are trusted."""
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._given.around())
             stack.enter_context(translation.override(_language(self.context)))
             stack.enter_context(_time_zone(self.context.time_zone))
             if di.page_header_context() is None:
                 token = di.set_page_header_context(self.context.trusted_headers)
                 stack.callback(di.reset_page_header_context, token)
+            request_id = client.set_request_id(self.context.headers.get("x-request-id"))
+            stack.callback(client.reset_request_id, request_id)
             claim = self.context.claim
             if claim is not None:
                 stack.callback(sessions.reset_current_key, sessions.set_current_key(claim.session_key))
@@ -146,9 +162,20 @@ class _Visit:
         """Streamlit's pages by path; those that the viewer may not open are hidden, and say so."""
         return {record.path: self._streamlit_page(record) for record in self.records}
 
+    def again(self) -> _Visit:
+        """The same as of now, for what is called after the run: the viewer may have lost a right since."""
+        is_in_script = get_script_run_ctx(suppress_warning=True) is not None
+        # A thread of a download has no request of its own; a copy reads the viewer from the database again.
+        context = None if is_in_script else replace(self.context)
+        return _Visit(self._app, self._title, self._given, context)
+
+    def decide(self, record: PageRecord) -> Verdict:
+        """Whether the viewer may open a page. May read the database."""
+        return access.decide(record.rules, self.context.user) if record.rules else Verdict.ALLOW
+
     def _streamlit_page(self, record: PageRecord) -> st.Page:
         is_default = record.path == "/"
-        verdict = access.decide(record.rules, self.context.user) if record.rules else Verdict.ALLOW
+        verdict = self.decide(record)
         is_open = verdict is Verdict.ALLOW
         return st.Page(
             functools.partial(self._show_page, record)
@@ -174,13 +201,66 @@ class _Visit:
                 overrides=self._given.overrides,
                 has_failed=_has_failed,
             ) as running:
+                running.enter(later.owned_by(_Owner(self, record)))
                 if record.transaction:
                     running.enter(transaction.atomic(using=record.transaction))
                 result = running.call(record.fn, record.owner)
-        except _EXPECTED_ERRORS as exc:
-            _show_expected(exc)
+        except page_errors.MEANT_FOR_VIEWERS as exc:
+            _show_message(exc)
         else:
             _show_breadcrumb(_returned_meta(result, record))
+
+
+class _Owner:
+    """A page, for what Streamlit calls of it later; the first run's rules, language and transaction hold."""
+
+    def __init__(self, visit: _Visit, record: PageRecord) -> None:
+        self._visit = visit
+        self._record = record
+
+    def call_callback(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call it, unless the viewer may not open the page; the run that follows then says so."""
+        with self._surroundings() as verdict:
+            if verdict is not Verdict.ALLOW:
+                logger.warning("A callback of the page %s was refused: %s.", self._record.path, verdict.value)
+                return None
+            try:
+                return self._call(functools.partial(function, *args, **kwargs))
+            except page_errors.MEANT_FOR_VIEWERS as exc:
+                _show_message(exc)
+                return None
+
+    def call_fragment(self, function: Callable[[], Any]) -> Any:
+        """Run it, or the whole app if the viewer may not open the page, which then says so."""
+        with self._surroundings() as verdict:
+            if verdict is not Verdict.ALLOW:
+                logger.warning("A fragment of the page %s was refused: %s.", self._record.path, verdict.value)
+                st.rerun()
+            return self._call(function)
+
+    def call_download(self, function: Callable[[], Any]) -> Any:
+        """Make the file. Streamlit logs what is raised, and shows that it failed (1.67).
+
+        Raises:
+            PermissionDenied: the viewer may not open the page.
+        """
+        with self._surroundings() as verdict:
+            if verdict is not Verdict.ALLOW:
+                msg = f"You may not open “{self._record.title}”."
+                raise PermissionDenied(msg)
+            return self._call(function)
+
+    @contextlib.contextmanager
+    def _surroundings(self) -> Iterator[Verdict]:
+        visit = self._visit.again()
+        with visit.surroundings(), later.owned_by(self):
+            yield visit.decide(self._record)
+
+    def _call(self, function: Callable[[], Any]) -> Any:
+        with di.Run((), has_failed=_has_failed) as running:
+            if self._record.transaction:
+                running.enter(transaction.atomic(using=self._record.transaction))
+            return function()
 
 
 def _read_context(given: Given) -> PageContext:
@@ -277,15 +357,10 @@ def _show_breadcrumb(meta: PageMeta | None) -> None:
         st.sidebar.caption(meta.breadcrumb)
 
 
-def _show_expected(error: Exception) -> None:
-    if isinstance(error, ValidationError):
-        st.error("\n".join(f"- {message}" for message in error.messages), icon=":material/report:")
-    elif isinstance(error, PermissionDenied):
-        st.error(str(error) or "You may not do that.", icon=":material/block:")
-    elif isinstance(error, Http404):
-        st.error("There is no such thing, or it has gone.", icon=":material/search_off:")
-    else:
-        st.error(str(error), icon=":material/report:")
+def _show_message(error: BaseException) -> None:
+    message = page_errors.message_of(error)
+    if message is not None:
+        st.error(message.text, icon=message.icon)
 
 
 def _show_messages(context: PageContext) -> None:
@@ -297,7 +372,7 @@ def _show_messages(context: PageContext) -> None:
     if claim is None:
         return
     for level, text in sessions.take_messages(claim.session_key):
-        st.toast(text, icon=_TOAST_ICONS.get(level))
+        st.toast(_MARKDOWN.sub(r"\\\g<0>", text), icon=_TOAST_ICONS.get(level))
 
 
 def _landing_page(first: st.Page) -> st.Page:
@@ -320,7 +395,7 @@ def _session_client() -> ApiClient:
     credentials = ViewerCredentials(_handshake_token)
     return ApiClient(
         auth_header_factory=lambda: {**_trace_headers(), **credentials.headers()},
-        request_id_factory=_request_id,
+        propagate_request_id=True,
     )
 
 
@@ -334,10 +409,6 @@ def _trace_headers() -> dict[str, str]:
     """The W3C trace context of the handshake, where a setting lets it reach the sidecar."""
     given = st.context.headers
     return {name: given[name] for name in _TRACE_HEADERS if name in given}
-
-
-def _request_id() -> str | None:
-    return st.context.headers.get("X-Request-ID")
 
 
 def _show_first_steps(title: str) -> None:

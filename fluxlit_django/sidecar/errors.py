@@ -1,18 +1,24 @@
-"""What a viewer sees of a page that raises, outside DEBUG."""
+"""What a viewer sees of a page, a callback or a fragment that raises."""
 
 from __future__ import annotations
 
-import logging
-import secrets
-
 import streamlit as st
+from django.conf import settings
 
-logger = logging.getLogger(__name__)
+from fluxlit_django import page_errors
 
 
-def show_error_id(error: Exception) -> bool:
-    """Log the error under an id and show the viewer that id alone."""
-    error_id = secrets.token_hex(4)
-    logger.error("A page raised; error id %s.", error_id, exc_info=error)
+def show_error(error: Exception) -> bool:
+    """Show an error that is meant for viewers as it is, and of any other its id in the log alone.
+
+    Returns False in DEBUG for the others: Streamlit then shows them with their traceback.
+    """
+    message = page_errors.message_of(error)
+    if message is not None:
+        st.error(message.text, icon=message.icon)
+        return True
+    if settings.DEBUG:
+        return False
+    error_id = page_errors.log_under_id(error)
     st.error(f"This page could not be shown. Please report error id **{error_id}**.", icon=":material/error:")
     return True

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import streamlit
-from django.conf import settings
 from streamlit.watcher import report_watchdog_availability
 from streamlit.web import bootstrap
 from streamlit.web.server.app_discovery import discover_asgi_app
@@ -90,6 +89,6 @@ def build_asgi_app(app: AppConfig, script: Path) -> Callable[..., Any]:
     if discovered.import_string is not None:
         asgi_app: Callable[..., Any] = import_from_string(discovered.import_string)
         return asgi_app
-    if app.script or settings.DEBUG or "on_script_error" not in inspect.signature(streamlit.App).parameters:
+    if app.script or "on_script_error" not in inspect.signature(streamlit.App).parameters:
         return streamlit.App(script)
-    return streamlit.App(script, on_script_error=errors.show_error_id)
+    return streamlit.App(script, on_script_error=errors.show_error)

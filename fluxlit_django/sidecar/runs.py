@@ -1,7 +1,7 @@
 """What happens around every rerun: the one place that reaches into Streamlit's script runner.
 
 Streamlit offers no hook for the end of a run, so some of its methods are wrapped in place.
-`tests/sidecar/test_runs.py` names the version they were read in and fails when one is gone.
+`tests/sidecar/test_database.py` names the version they were read in and fails when one is gone.
 """
 
 from __future__ import annotations

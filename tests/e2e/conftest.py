@@ -17,7 +17,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
-from tests.site import PASSWORD, Site, prepare_demo, running_site, site_environment
+from tests.site import PASSWORD, Site, manage, prepare_demo, running_site, site_environment
+
+PARAMETER = "wiz"
+"""The query parameter of URL sessions in the wizard."""
 
 HERE = Path(__file__).parent
 SCREENSHOTS = HERE.parent.parent / "test-results"
@@ -116,6 +119,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The demo, served by the real command."""
     environment = site_environment(tmp_path_factory.mktemp("demo"))
     prepare_demo(environment)
+    with running_site(environment) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def wizard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The app of `tests.e2e.wizard`, open to everybody, on two sidecars."""
+    environment = site_environment(
+        tmp_path_factory.mktemp("wizard"),
+        DJANGO_SETTINGS_MODULE="tests.e2e.settings",
+        FLUXLIT_APP="tests.e2e.wizard:app",
+        FLUXLIT_ACCESS="public",
+        FLUXLIT_STREAMLIT_WORKERS="2",
+        FLUXLIT_URL_SESSION_QUERY_PARAM=PARAMETER,
+    )
+    manage(environment, "migrate", "-v0")
+    manage(environment, "demo_admin")
     with running_site(environment) as site:
         yield site
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
+import httpx
+import pytest
+from django.core import signing
+from django.test import override_settings
+from django.utils import timezone
+
+from fluxlit_django import own_calls
+from fluxlit_django.asgi import get_asgi_application
+from fluxlit_django.client import ApiClient, AsyncApiClient
 from fluxlit_django.gateway.edge import Edge, forwarded_for
 
 FORGED = [
@@ -92,3 +101,94 @@ def test_restore__nothing_forwarded():
     plain = scope("192.0.2.7")
 
     assert plain is Edge(()).restore(plain)
+
+
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.0/8",)])
+@pytest.mark.parametrize(("kind", "expected"), [("http", "https"), ("websocket", "wss")])
+def test_restore__own_call(trusted, kind, expected):
+    """A call that the project's own process has signed is https; Django does not see the signature."""
+    signed = (own_calls.HEADER.lower().encode(), own_calls.sign().encode())
+
+    restored = Edge(trusted).restore(scope("127.0.0.1", signed, kind=kind))
+
+    assert (expected, [(b"host", b"inside:8000")]) == (restored["scheme"], restored["headers"])
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda: "https",
+        lambda: "https:1:forged",
+        lambda: own_calls.sign()[:-1],
+        lambda: signing.TimestampSigner(salt="another").sign("https"),
+        lambda: signing.TimestampSigner(key="another key", salt="fluxlit_django.own_calls").sign("https"),
+        lambda: signing.TimestampSigner(salt="fluxlit_django.own_calls").sign("http"),
+        lambda: "\xff",
+        lambda: "",
+    ],
+)
+@pytest.mark.parametrize("peer", ["127.0.0.1", "192.0.2.7"])
+def test_restore__own_call_forged(forge, peer):
+    """Who has not the project's key cannot claim https, from wherever."""
+    header = (own_calls.HEADER.lower().encode(), forge().encode("latin-1"))
+
+    restored = Edge(["10.0.0.1"]).restore(scope(peer, header, *FORGED))
+
+    assert ("http", [(b"host", b"inside:8000")]) == (restored["scheme"], restored["headers"])
+
+
+def test_own_call__does_not_last():
+    """A signature of more than a minute ago counts no more."""
+    signer = signing.TimestampSigner(salt="fluxlit_django.own_calls")
+    old = timezone.now() - timedelta(minutes=2)
+    stamp = signing.b62_encode(int(old.timestamp()))
+    value = f"https:{stamp}"
+
+    assert not own_calls.is_genuine(f"{value}:{signer.signature(value)}")
+    assert own_calls.is_genuine(own_calls.sign())
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_own_call__is_not_redirected():
+    """With SECURE_SSL_REDIRECT a page's client gets its answer by loopback; a stranger is sent to https."""
+    with override_settings(SECURE_SSL_REDIRECT=True, ALLOWED_HOSTS=["shop.example"]):
+        gateway = httpx.ASGITransport(get_asgi_application(), client=("127.0.0.1", 50_000))
+        async with AsyncApiClient("http://127.0.0.1:8000/api", transport=gateway) as client:
+            answer = await client.get("/products")
+            elsewhere = await client.get("/products", headers={own_calls.HEADER.lower(): "forged"})
+        async with httpx.AsyncClient(transport=gateway, headers={"Host": "shop.example"}) as stranger:
+            sent_away = await stranger.get(
+                "http://127.0.0.1:8000/api/products", headers={"X-Forwarded-Proto": "https"}
+            )
+
+    assert (200, 200) == (answer.status_code, elsewhere.status_code)
+    assert (301, "https://shop.example/api/products") == (
+        sent_away.status_code,
+        sent_away.headers["Location"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("base_url", "redirects", "expected"),
+    [
+        ("http://127.0.0.1:8000/api", True, True),
+        ("http://[::1]:8000/api", True, True),
+        ("http://127.0.0.1:8000/api", False, False),
+        ("http://api.example/api", True, False),
+    ],
+)
+def test_own_call__signed_for_the_own_gateway_only(base_url, redirects, expected):
+    """No other host gets a signature, and none is made where nothing redirects."""
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(own_calls.HEADER in request.headers)
+        return httpx.Response(200)
+
+    with (
+        override_settings(SECURE_SSL_REDIRECT=redirects),
+        ApiClient(base_url, transport=httpx.MockTransport(answer)) as client,
+    ):
+        client.get("/x")
+
+    assert [expected] == sent

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -15,7 +17,17 @@ from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from fluxlit_django import ApiClient, Depends, FluxLit, Header, PageContext, PageMeta, Query, sessions
+from fluxlit_django import (
+    ApiClient,
+    AsyncApiClient,
+    Depends,
+    FluxLit,
+    Header,
+    PageContext,
+    PageMeta,
+    Query,
+    sessions,
+)
 from fluxlit_django.public_urls import FluxLitPublicUrls
 from fluxlit_django.testing import FluxLitTestClient
 
@@ -69,6 +81,54 @@ def test_client__calls_the_api_as_the_viewer(app: FluxLit, client: FluxLitTestCl
     client.force_login(user)
 
     assert (["401"], ["200"]) == (nobody, shown(client.streamlit()))
+
+
+used: list[AsyncApiClient] = []
+
+
+async def orders_status(api: AsyncApiClient) -> int:
+    used.append(api)
+    both = await asyncio.gather(api.get("/orders"), api.get("/orders"))
+    return max(answer.status_code for answer in both)
+
+
+async def orders_text(api: AsyncApiClient, status: Annotated[int, Depends(orders_status)]) -> str:
+    used.append(api)
+    return f"orders {status}"
+
+
+def test_async_client__in_dependencies(app: FluxLit, client: FluxLitTestClient, user: Any) -> None:
+    """An async dependency calls the API as the viewer; all share one client, closed after the run."""
+
+    @app.page("/")
+    def home(st: Any, text: Annotated[str, Depends(orders_text)]) -> None:
+        st.write(text)
+
+    used.clear()
+    nobody = shown(client.streamlit())
+    client.force_login(user)
+
+    assert (["orders 401"], ["orders 200"]) == (nobody, shown(client.streamlit()))
+    assert used[0] is used[1] is not used[2]
+    assert [True] * 4 == [api.is_closed for api in used]
+
+
+def test_async_client__in_a_page(app: FluxLit, client: FluxLitTestClient, user: Any) -> None:
+    """A page calls its own async function by `async_to_sync`, and leaves the client on that loop."""
+
+    @app.page("/")
+    def home(st: Any, api: AsyncApiClient) -> None:
+        async def load() -> int:
+            async with api:
+                return (await api.get("/orders")).status_code
+
+        st.write(str(async_to_sync(load)()))
+
+    client.force_login(user)
+    at = client.streamlit()
+
+    client.assert_no_streamlit_exception(at)
+    assert ["200"] == shown(at)
 
 
 def test_request__header_cookie_query(app: FluxLit, client: FluxLitTestClient) -> None:

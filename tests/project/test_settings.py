@@ -76,20 +76,11 @@ def test_debug__works_with_nothing_else():
 
 
 def test_production__safe_by_default():
-    """Outside DEBUG cookies are secure and HTTP leads to HTTPS; a proxy's word counts only when asked for."""
-    names = (
-        "DEBUG",
-        "SESSION_COOKIE_SECURE",
-        "CSRF_COOKIE_SECURE",
-        "SECURE_SSL_REDIRECT",
-        "SECURE_PROXY_SSL_HEADER",
-    )
+    """Outside DEBUG cookies are secure and HTTP leads to HTTPS."""
+    names = ("DEBUG", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT")
 
-    assert [False, True, True, True, None] == read(*names, SECRET_KEY="x")
-    assert ["HTTP_X_FORWARDED_PROTO", "https"] == read(names[-1], SECRET_KEY="x", BEHIND_HTTPS_PROXY="true")[
-        0
-    ]
-    assert [False] * 4 == read(*names[:4], SECRET_KEY="x", HTTPS="false")
+    assert [False, True, True, True] == read(*names, SECRET_KEY="x")
+    assert [False] * 4 == read(*names, SECRET_KEY="x", HTTPS="false")
 
 
 def test_env_file__is_read_and_yields_to_the_environment(tmp_path):

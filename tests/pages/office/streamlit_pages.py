@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.utils import translation
 
 from fluxlit_django import Depends, Header, PageContext, site
 
@@ -38,6 +40,39 @@ def home(
 def staff(st: Any) -> None:
     """For staff."""
     st.text("secret of the staff")
+
+
+@site.page("/desk", staff_only=True, transaction=True)
+def desk(st: Any) -> None:
+    """For staff: what Streamlit calls later, without the page."""
+    st.text("the desk")
+    st.button("Write", on_click=_write, args=("by a callback",))
+    st.download_button("Get", data=_make_file, on_click="ignore")
+    _part(st)
+
+
+def _write(name: str) -> None:
+    Group.objects.create(name=name)
+
+
+def _make_file() -> str:
+    return f"{Group.objects.count()} groups"
+
+
+def _part(st: Any) -> None:
+    @st.fragment
+    def part() -> None:
+        st.text(f"part in {translation.get_language()}")
+        if st.button("Write and refuse"):
+            _write("refused")
+            raise PermissionDenied("Ask the desk.")
+        if st.button("Fail"):
+            raise LookupError("a secret of the fragment")
+        if st.button("Write and rerun"):
+            _write("by a fragment")
+            st.rerun()
+
+    part()
 
 
 @site.page("/slow", transaction=True)
