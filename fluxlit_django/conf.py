@@ -460,6 +460,15 @@ class Config:
     forwarded_allow_ips: tuple[str, ...] = setting(
         (), parse_networks, "Proxies whose X-Forwarded-* headers count: addresses and networks."
     )
+    edge_idle_timeout_s: float = setting(
+        60.0,
+        seconds(1),
+        "Time after which the proxy in front closes a quiet connection; pings must come more often.",
+        unit="seconds",
+    )
+    strict_startup: bool = setting(
+        False, parse_bool, "Let fluxlit_run refuse to start for a warning too, not only for an error."
+    )
     access_recheck_s: float = setting(
         30.0,
         seconds(1),
@@ -519,10 +528,33 @@ CODES: Mapping[str, str] = {
     "fluxlit.E005": "trust_proxy_without_addresses",
     "fluxlit.E006": "root_path_conflict",
     "fluxlit.E007": "public_base_url_path_mismatch",
+    "fluxlit.E010": "asgi_application_missing",
+    "fluxlit.E011": "asgi_application_without_streamlit",
+    "fluxlit.E012": "allowed_hosts_empty",
+    "fluxlit.E013": "middleware_order",
+    "fluxlit.E014": "login_url_unknown",
     "fluxlit.E020": "pages_unimportable",
     "fluxlit.E021": "page_invalid",
     "fluxlit.W001": "variable_unknown",
     "fluxlit.W002": "gateway_forward_blocked_names",
+    "fluxlit.W011": "allowed_hosts_any",
+    "fluxlit.W012": "public_base_url_not_in_allowed_hosts",
+    "fluxlit.W014": "static_url_over_mount",
+    "fluxlit.W015": "static_url_outside_root_path",
+    "fluxlit.W017": "ping_interval_over_edge_idle_timeout",
+    "fluxlit.W018": "version_untested",
+    "fluxlit.W020": "channel_layer_in_memory",
+    "fluxlit.W021": "cache_in_memory",
+    "fluxlit.W022": "url_session_store_in_memory",
+    "fluxlit.W031": "forwarded_allow_ips_broad",
+    "fluxlit.W032": "gateway_max_body_unlimited_trust_proxy",
+    "fluxlit.W033": "subpath_without_trust_proxy",
+    "fluxlit.W034": "oauth_public_base_url",
+    "fluxlit.W035": "internal_api_base_path",
+    "fluxlit.W036": "internal_api_base_mismatch",
+    "fluxlit.W037": "https_without_trust_proxy",
+    "fluxlit.W040": "tests_mode",
+    "fluxlit.W041": "reload_outside_debug",
 }
 """The word for every id there is. Ids and words stay: people silence the ones and filter by the others."""
 
