@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -22,6 +22,9 @@ RERUN = bytes([protocol.RERUN_SCRIPT_FIELD << 3 | 2, 0])
 """A BackMsg that asks for a run of the script."""
 
 XSRF_COOKIE = "_streamlit_xsrf"
+_BOUNDARY = "fluxlit-visitor"
+_PIECE = 1 << 16  # bytes
+_UPLOAD_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_read=60)
 _CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
@@ -170,11 +173,12 @@ async def socket_of(
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
     """An open WebSocket of the app; `origin` is the site's own unless given, None for none."""
     own = target.origin if origin == "" else origin
-    fields = {"Sec-WebSocket-Protocol": f"{protocol.SUBPROTOCOL}, x"} | headers
-    if own is not None:
-        fields["Origin"] = own
+    fields = headers if own is None else {**headers, "Origin": own}
     async with session.ws_connect(
-        f"{target.app}/_stcore/stream", headers=fields, timeout=aiohttp.ClientWSTimeout(ws_close=1)
+        f"{target.app}/_stcore/stream",
+        headers=fields,
+        protocols=(protocol.SUBPROTOCOL, "x"),
+        timeout=aiohttp.ClientWSTimeout(ws_close=1),
     ) as socket:
         yield socket
 
@@ -226,17 +230,38 @@ async def upload(
     session: aiohttp.ClientSession, target: Target, session_id: str, *, xsrf: str | None = None
 ) -> int:
     """PUT a small file as Streamlit's frontend does; the status."""
+    return (await send_file(session, target, session_id, 1, xsrf=xsrf))[0]
+
+
+async def send_file(
+    session: aiohttp.ClientSession, target: Target, session_id: str, size: int, *, xsrf: str | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """PUT a file of so many bytes, its wrapping included, as Streamlit's frontend does; what is answered."""
     async with session.get(f"{target.app}/_stcore/health"):
         """Brings Streamlit's XSRF cookie."""
     if xsrf is None:
         cookies = session.cookie_jar.filter_cookies(URL(target.url))
         xsrf = cookies[XSRF_COOKIE].value if XSRF_COOKIE in cookies else ""
-    form = aiohttp.FormData()
-    form.add_field("file", b"x", filename="x.txt")
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="x.txt"\r\n\r\n'.encode()
+    tail = f"\r\n--{_BOUNDARY}--\r\n".encode()
+    length = max(size, len(head) + len(tail) + 1)
+    headers = {
+        "X-Xsrftoken": xsrf,
+        "Origin": target.origin,
+        "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+        "Content-Length": str(length),
+    }
     url = f"{target.app}/_stcore/upload_file/{session_id}/x"
-    headers = {"X-Xsrftoken": xsrf, "Origin": target.origin}
-    async with session.put(url, data=form, headers=headers) as response:
-        return response.status
+    body = _pieces(head, length - len(head) - len(tail), tail)
+    async with session.put(url, data=body, headers=headers, timeout=_UPLOAD_TIMEOUT) as response:
+        return response.status, response.headers, await response.read()
+
+
+async def _pieces(head: bytes, size: int, tail: bytes) -> AsyncIterator[bytes]:
+    yield head
+    for start in range(0, size, _PIECE):
+        yield b"x" * min(_PIECE, size - start)
+    yield tail
 
 
 async def exchange(target: Target, data: bytes, *, limit_s: float = 5.0) -> bytes:
