@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import os
 import re
-import ssl
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
@@ -26,66 +25,41 @@ from yarl import URL
 from fluxlit_django.exceptions import FluxLitError
 from fluxlit_django.gateway import protocol
 from fluxlit_django.viewer_token import HANDSHAKE_HEADER, SCHEME
+from fluxlit_django.visitor import (
+    RERUN,
+    XSRF_COOKIE,
+    Skipped,
+    Target,
+    browser,
+    close_code,
+    code_when_closed,
+    connect,
+    exchange,
+    find_login,
+    is_finished,
+    open_session,
+    page_status,
+    read_session,
+    request,
+    require_users,
+    session_key,
+    sign_in,
+    sign_out,
+    signed_in,
+    socket_of,
+    statuses,
+    submit_login,
+    upload,
+)
 
 EVIL = "evil.example"
-_TIMEOUT = aiohttp.ClientTimeout(total=20)
 _SOCKET_S = 5.0  # what a socket that must close may take
 _REVOCATION_S = 2.0  # what a socket may take to close after a sign-out
-_RERUN = bytes([protocol.RERUN_SCRIPT_FIELD << 3 | 2, 0])  # a BackMsg that asks for a run of the script
-_CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 _MEDIA = re.compile(rb"/media/[0-9a-f]+\.\w+")
-_XSRF_COOKIE = "_streamlit_xsrf"
 
 
 class Broken(FluxLitError):
     """An attack got through."""
-
-
-class Skipped(FluxLitError):
-    """An attack cannot be tried on this site, or with what the audit was given."""
-
-
-@dataclass(frozen=True)
-class User:
-    """An account that the audit may use."""
-
-    name: str
-    password: str
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is attacked.
-
-    Args:
-        url: the site's public URL, with its path prefix and without a slash at its end.
-        mount: the attacked app's mount below it; "" for the root.
-        users: accounts; two of them for the attacks of one viewer on another.
-        patience_s: longest time that a connection which sends too slowly may stay open.
-        verify: whether TLS certificates are checked.
-    """
-
-    url: str
-    mount: str = ""
-    users: tuple[User, ...] = ()
-    patience_s: float = 90.0
-    verify: bool = True
-
-    @property
-    def origin(self) -> str:
-        """The site's scheme, host and port."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    @property
-    def app(self) -> str:
-        """The attacked app's URL, without a slash at its end."""
-        return f"{self.url}{self.mount}"
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether the site is reached by TLS."""
-        return self.url.startswith("https:")
 
 
 @dataclass(frozen=True)
@@ -120,85 +94,7 @@ async def judge(attack: Attack, target: Target) -> Row:
     return Row(name, title, "held")
 
 
-# What attacks are made of
-
-
-@contextlib.asynccontextmanager
-async def browser(target: Target) -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser without a session."""
-    connector = aiohttp.TCPConnector(ssl=target.verify, limit=0)
-    jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=_TIMEOUT) as session:
-        yield session
-
-
-@contextlib.asynccontextmanager
-async def signed_in(target: Target, number: int = 0) -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser in which one of the users is signed in.
-
-    Raises:
-        Skipped: no such user was given, or the site has no login form of Django's.
-    """
-    async with browser(target) as session:
-        await sign_in(session, target, number)
-        yield session
-
-
-async def sign_in(session: aiohttp.ClientSession, target: Target, number: int = 0) -> None:
-    """Sign a user in, by the form that the app's page leads to."""
-    require_users(target, number + 1)
-    status, location = await submit_login(session, target, number, await find_login(session, target))
-    if status != 302:
-        msg = f"{target.users[number].name} could not sign in: {status} {location}"
-        raise Skipped(msg)
-
-
-def require_users(target: Target, count: int) -> None:
-    """Skip what needs more accounts than were given."""
-    if count > len(target.users):
-        raise Skipped(f"Needs --user and --password{' twice' if count > 1 else ''}.")
-
-
-def session_key(session: aiohttp.ClientSession, target: Target) -> str:
-    """The key of a browser's Django session."""
-    found = session.cookie_jar.filter_cookies(URL(target.url))
-    if settings.SESSION_COOKIE_NAME not in found:
-        raise Skipped("The sign-in sets no session cookie.")
-    return found[settings.SESSION_COOKIE_NAME].value
-
-
-async def find_login(session: aiohttp.ClientSession, target: Target) -> str:
-    """The URL of the login page that an anonymous viewer is sent to."""
-    async with session.get(f"{target.app}/", allow_redirects=False) as response:
-        if response.status != 302:
-            msg = f"The app sends nobody to a login page ({response.status})."
-            raise Skipped(msg)
-        return urljoin(target.origin, response.headers["Location"])
-
-
-async def submit_login(
-    session: aiohttp.ClientSession, target: Target, number: int, url: str
-) -> tuple[int, str]:
-    """Fill in the login form; the status and where it leads."""
-    async with session.get(URL(url, encoded=True)) as response:
-        token = _CSRF_FIELD.search(await response.text())
-    user = target.users[number]
-    fields = {
-        "csrfmiddlewaretoken": token[1] if token else "",
-        "username": user.name,
-        "password": user.password,
-    }
-    headers = {"Referer": url, "Origin": target.origin}
-    async with session.post(
-        URL(url, encoded=True), data=fields, headers=headers, allow_redirects=False
-    ) as response:
-        return response.status, response.headers.get("Location", "")
-
-
-async def page_status(session: aiohttp.ClientSession, target: Target, **options: object) -> int:
-    """The status of the app's page; 200 is the page itself."""
-    async with session.get(f"{target.app}/", allow_redirects=False, **options) as response:  # type: ignore[arg-type]
-        return response.status
+# What only attacks need
 
 
 async def require_closed_app(target: Target) -> None:
@@ -209,80 +105,16 @@ async def require_closed_app(target: Target) -> None:
             raise Skipped(msg)
 
 
-@contextlib.asynccontextmanager
-async def socket_of(
-    session: aiohttp.ClientSession, target: Target, *, origin: str | None = "", **headers: str
-) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
-    """An open WebSocket of the app; `origin` is the site's own unless given, None for none."""
-    own = target.origin if origin == "" else origin
-    fields = {"Sec-WebSocket-Protocol": f"{protocol.SUBPROTOCOL}, x"} | headers
-    if own is not None:
-        fields["Origin"] = own
-    async with session.ws_connect(
-        f"{target.app}/_stcore/stream", headers=fields, timeout=aiohttp.ClientWSTimeout(ws_close=1)
-    ) as socket:
-        yield socket
-
-
 async def is_let_in(
     session: aiohttp.ClientSession, target: Target, *, origin: str | None = "", **headers: str
 ) -> bool:
     """Whether a socket opens and stays open, or shows anything of the app."""
     try:
         async with socket_of(session, target, origin=origin, **headers) as socket:
-            await socket.send_bytes(_RERUN)
+            await socket.send_bytes(RERUN)
             return await close_code(socket, _SOCKET_S) is None
     except (aiohttp.WSServerHandshakeError, ConnectionError):
         return False
-
-
-async def close_code(socket: aiohttp.ClientWebSocketResponse[bool], limit_s: float) -> int | None:
-    """The code with which the server closes a socket that it shows nothing on; None when it doesn't."""
-    with contextlib.suppress(asyncio.TimeoutError):
-        frame = await asyncio.wait_for(socket.receive(), limit_s)
-        if frame.type is aiohttp.WSMsgType.BINARY:
-            return None
-        return socket.close_code or 1006
-    return None
-
-
-async def exchange(target: Target, data: bytes, *, limit_s: float = 5.0) -> bytes:
-    """Send bytes over a connection of their own; what comes back until it is closed or falls silent."""
-    reader, writer = await connect(target)
-    try:
-        writer.write(data)
-        received = b""
-        with contextlib.suppress(asyncio.TimeoutError, ConnectionError):
-            while chunk := await asyncio.wait_for(reader.read(65536), limit_s):
-                received += chunk
-        return received
-    finally:
-        writer.close()
-
-
-async def connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A bare connection to the site."""
-    parts = urlsplit(target.url)
-    context: ssl.SSLContext | None = None
-    if target.is_secure:
-        context = ssl.create_default_context()
-        if not target.verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    port = parts.port or (443 if target.is_secure else 80)
-    return await asyncio.open_connection(parts.hostname, port, ssl=context)
-
-
-def request(target: Target, *lines: str, method: str = "GET", path: str = "/", body: str = "") -> bytes:
-    """The bytes of a request with these header lines; `Host` is the site's unless one of them is."""
-    parts = urlsplit(target.url)
-    host = () if any(line.lower().startswith("host:") for line in lines) else (f"Host: {parts.netloc}",)
-    head = "\r\n".join((f"{method} {parts.path}{target.mount}{path} HTTP/1.1", *host, *lines))
-    return f"{head}\r\n\r\n{body}".encode("latin-1")
-
-
-def statuses(received: bytes) -> list[int]:
-    """The statuses of all responses in what came back."""
-    return [int(found) for found in re.findall(rb"^HTTP/1\.[01] (\d{3})", received, re.MULTILINE)]
 
 
 # Who may
@@ -382,33 +214,6 @@ async def socket_after_sign_out(target: Target) -> None:
             raise Broken("The old session's cookie opens a new socket.")
 
 
-async def sign_out(session: aiohttp.ClientSession, target: Target) -> None:
-    """Post the sign-out form beside the login form."""
-    async with browser(target) as other:
-        url = (await find_login(other, target)).partition("?")[0].replace("login", "logout")
-    async with session.get(url) as response:
-        token = _CSRF_FIELD.search(await response.text())
-    fields = {"csrfmiddlewaretoken": token[1] if token else ""}
-    headers = {"Referer": url, "Origin": target.origin}
-    async with session.post(url, data=fields, headers=headers, allow_redirects=False) as response:
-        if response.status >= 400:
-            msg = f"There is no sign-out at {url} ({response.status})."
-            raise Skipped(msg)
-
-
-async def code_when_closed(socket: aiohttp.ClientWebSocketResponse[bool], limit_s: float) -> int | None:
-    """The code with which the server closes a socket; None when it doesn't."""
-
-    async def wait() -> int:
-        while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
-            """What the script draws meanwhile."""
-        return socket.close_code or 1006
-
-    with contextlib.suppress(asyncio.TimeoutError):
-        return await asyncio.wait_for(wait(), limit_s)
-    return None
-
-
 # One viewer on another
 
 
@@ -478,43 +283,6 @@ async def media_of_another(target: Target) -> None:
         async with owner.get(url) as response:
             if response.status != 200:
                 raise Skipped(f"The owner's own file is answered {response.status}.")
-
-
-async def open_session(session: aiohttp.ClientSession, target: Target) -> tuple[str, bytes]:
-    """The id of a Streamlit session that was open a moment ago, and what it showed."""
-    async with socket_of(session, target) as socket:
-        return await read_session(socket)
-
-
-async def read_session(socket: aiohttp.ClientWebSocketResponse[bool]) -> tuple[str, bytes]:
-    """Run the script; the Streamlit session's id and all that the run showed."""
-    await socket.send_bytes(_RERUN)
-    session_id, frames, last = "", b"", b""
-    while not protocol.ends_rerun(last):
-        frame = await asyncio.wait_for(socket.receive(), _TIMEOUT.total)
-        if frame.type is not aiohttp.WSMsgType.BINARY:
-            raise Skipped(f"The app closes its socket with {socket.close_code}.")
-        last = frame.data
-        session_id = session_id or protocol.session_id(last)
-        frames += last
-    return session_id, frames
-
-
-async def upload(
-    session: aiohttp.ClientSession, target: Target, session_id: str, *, xsrf: str | None = None
-) -> int:
-    """PUT a small file as Streamlit's frontend does; the status."""
-    async with session.get(f"{target.app}/_stcore/health"):
-        """Brings Streamlit's XSRF cookie."""
-    if xsrf is None:
-        cookies = session.cookie_jar.filter_cookies(URL(target.url))
-        xsrf = cookies[_XSRF_COOKIE].value if _XSRF_COOKIE in cookies else ""
-    form = aiohttp.FormData()
-    form.add_field("file", b"audit", filename="audit.txt")
-    url = f"{target.app}/_stcore/upload_file/{session_id}/audit"
-    headers = {"X-Xsrftoken": xsrf, "Origin": target.origin}
-    async with session.put(url, data=form, headers=headers) as response:
-        return response.status
 
 
 # What passes
@@ -720,7 +488,7 @@ async def cookies(target: Target) -> None:
         for cookie in session.cookie_jar:
             if cookie.key == settings.SESSION_COOKIE_NAME and not cookie["httponly"]:
                 raise Broken("Scripts may read the session's cookie.")
-            if target.is_secure and not cookie["secure"] and cookie.key != _XSRF_COOKIE:
+            if target.is_secure and not cookie["secure"] and cookie.key != XSRF_COOKIE:
                 raise Broken(f"The cookie {cookie.key} goes over plain HTTP.")
 
 
@@ -751,17 +519,6 @@ async def socket_flood(target: Target, *, size: int = 300) -> None:
     finally:
         for _, writer in opened:
             writer.close()
-
-
-async def is_finished(reader: asyncio.StreamReader, limit_s: float) -> bool:
-    """Whether the server closes a connection within a time."""
-    try:
-        await asyncio.wait_for(reader.read(), limit_s)
-    except asyncio.TimeoutError:
-        return False
-    except ConnectionError:
-        return True
-    return True
 
 
 async def sidecar_sockets(target: Target) -> None:

@@ -1,52 +1,39 @@
-"""System checks: the problems that `conf` finds, as Django shows them."""
+"""System checks: the one list of `diagnostics`, as Django shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.core import checks
 
-from fluxlit_django import conf
-from fluxlit_django.gateway import headers
-from fluxlit_django.pages import discovery
+from fluxlit_django import diagnostics
+from fluxlit_django.conf import Problem
 
 
 @checks.register("fluxlit")
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Report every setting with a value that cannot be used, and every unknown one."""
-    config, problems = conf.load_config()
-    return [_message(problem) for problem in (*problems, *_header_problems(config))]
+    """Report values that cannot be used, that are unknown, or that do not go together."""
+    return [_message(problem) for problem in diagnostics.settings_problems()]
+
+
+@checks.register("fluxlit", deploy=True)
+def check_deployment(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Report what is usual in development and wrong in public."""
+    return [_message(problem) for problem in diagnostics.deployment_problems()]
+
+
+@checks.register("fluxlit_project")
+def check_project(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Report an application or a login page that is not there."""
+    return [_message(problem) for problem in diagnostics.project_problems()]
 
 
 @checks.register("fluxlit_pages")
 def check_pages(**kwargs: Any) -> list[checks.CheckMessage]:
     """Report pages that cannot be imported, and what is wrong with the others."""
-    config, problems = conf.load_config()
-    if any(problem.is_error for problem in problems):
-        return []  # said already, and there is no telling which pages are meant
-    apps = {app.target: app for app in config.apps if not (app.script or app.upstream)}
-    return [_message(problem) for app in apps.values() for problem in _page_problems(config, app)]
+    return [_message(problem) for problem in diagnostics.page_problems()]
 
 
-def _page_problems(config: conf.Config, app: conf.AppConfig) -> Iterator[conf.Problem]:
-    try:
-        found = discovery.load_app(app.target)
-    except Exception as exc:  # whatever the user's module raises
-        message = f"The pages of the app {app.name!r} cannot be imported: {type(exc).__name__}: {exc}"
-        yield conf.Problem("fluxlit.E020", message)
-        return
-    for problem in found.problems(strict=config.strict_page_signatures):
-        yield conf.Problem("fluxlit.E021", problem)
-
-
-def _header_problems(config: conf.Config) -> Iterator[conf.Problem]:
-    for name in headers.refused_names(config.gateway_forward_client_headers_to_streamlit):
-        message = f"The header {name!r} never reaches a sidecar: it is a credential, of one hop, or ours."
-        hint = "Take it out of FLUXLIT_GATEWAY_FORWARD_CLIENT_HEADERS_TO_STREAMLIT."
-        yield conf.Problem("fluxlit.W002", message, hint)
-
-
-def _message(problem: conf.Problem) -> checks.CheckMessage:
+def _message(problem: Problem) -> checks.CheckMessage:
     kind = checks.Error if problem.is_error else checks.Warning
     return kind(problem.message, hint=problem.hint or None, id=problem.id)

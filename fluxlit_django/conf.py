@@ -24,7 +24,9 @@ from django.apps import apps as django_apps
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from fluxlit_django.env_file import place_of
 from fluxlit_django.exceptions import ConfigError
+from fluxlit_django.redaction import REDACTED, redact
 
 FLAGS_VARIABLE = "FLUXLIT_FLAGS"
 """Environment variable in which `fluxlit_run` hands its flags to its children, as a JSON object."""
@@ -377,6 +379,7 @@ class Config:
         "",
         parse_object,
         "Values for parameters of pages by name, as a JSON object; under FLUXLIT_TESTS only.",
+        secret=True,
     )
     streamlit_upstream: str = setting(
         "", parse_url, "URL of a Streamlit that somebody else runs as the default app."
@@ -457,6 +460,15 @@ class Config:
     forwarded_allow_ips: tuple[str, ...] = setting(
         (), parse_networks, "Proxies whose X-Forwarded-* headers count: addresses and networks."
     )
+    edge_idle_timeout_s: float = setting(
+        60.0,
+        seconds(1),
+        "Time after which the proxy in front closes a quiet connection; pings must come more often.",
+        unit="seconds",
+    )
+    strict_startup: bool = setting(
+        False, parse_bool, "Let fluxlit_run refuse to start for a warning too, not only for an error."
+    )
     access_recheck_s: float = setting(
         30.0,
         seconds(1),
@@ -494,16 +506,98 @@ class Problem:
     id: str
     message: str
     hint: str = ""
+    setting: str = ""
+    """The field that cannot be used, for `fluxlit.E001`."""
 
     @property
     def is_error(self) -> bool:
         """Whether nothing can run with this configuration."""
         return self.id.startswith("fluxlit.E")
 
+    @property
+    def code(self) -> str:
+        """The id in words, for programs that filter reports."""
+        return f"{self.setting}_invalid" if self.setting else CODES.get(self.id, self.id)
+
+
+CODES: Mapping[str, str] = {
+    "fluxlit.E001": "value_invalid",
+    "fluxlit.E002": "setting_unknown",
+    "fluxlit.E003": "app_invalid",
+    "fluxlit.E004": "mount_shared",
+    "fluxlit.E005": "trust_proxy_without_addresses",
+    "fluxlit.E006": "root_path_conflict",
+    "fluxlit.E007": "public_base_url_path_mismatch",
+    "fluxlit.E010": "asgi_application_missing",
+    "fluxlit.E011": "asgi_application_without_streamlit",
+    "fluxlit.E012": "allowed_hosts_empty",
+    "fluxlit.E013": "middleware_order",
+    "fluxlit.E014": "login_url_unknown",
+    "fluxlit.E020": "pages_unimportable",
+    "fluxlit.E021": "page_invalid",
+    "fluxlit.W001": "variable_unknown",
+    "fluxlit.W002": "gateway_forward_blocked_names",
+    "fluxlit.W011": "allowed_hosts_any",
+    "fluxlit.W012": "public_base_url_not_in_allowed_hosts",
+    "fluxlit.W014": "static_url_over_mount",
+    "fluxlit.W015": "static_url_outside_root_path",
+    "fluxlit.W017": "ping_interval_over_edge_idle_timeout",
+    "fluxlit.W018": "version_untested",
+    "fluxlit.W020": "channel_layer_in_memory",
+    "fluxlit.W021": "cache_in_memory",
+    "fluxlit.W022": "url_session_store_in_memory",
+    "fluxlit.W031": "forwarded_allow_ips_broad",
+    "fluxlit.W032": "gateway_max_body_unlimited_trust_proxy",
+    "fluxlit.W033": "subpath_without_trust_proxy",
+    "fluxlit.W034": "oauth_public_base_url",
+    "fluxlit.W035": "internal_api_base_path",
+    "fluxlit.W036": "internal_api_base_mismatch",
+    "fluxlit.W037": "https_without_trust_proxy",
+    "fluxlit.W040": "tests_mode",
+    "fluxlit.W041": "reload_outside_debug",
+}
+"""The word for every id there is. Ids and words stay: people silence the ones and filter by the others."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Effective:
+    """What one setting is, fit to be shown: no secret is in it."""
+
+    name: str
+    """The environment variable, `FLUXLIT_…`."""
+    value: Any
+    source: str
+    """`flag`, `environment`, `settings` or `default`."""
+    place: str
+    """More about the source where more is known: the flag, or the file and line of a `.env`."""
+    default: Any
+    unit: str
+    help: str
+
 
 def setting_fields() -> Iterator[dataclasses.Field[Any]]:
     """The fields of `Config` that a user can set."""
     return (field for field in dataclasses.fields(Config) if "parse" in field.metadata)
+
+
+def explain(config: Config) -> list[Effective]:
+    """Every setting with its value and where that came from, secrets and passwords in URLs left out."""
+    return [_explain(config, field) for field in setting_fields()]
+
+
+def _explain(config: Config, field: dataclasses.Field[Any]) -> Effective:
+    name, value = f"FLUXLIT_{field.name.upper()}", getattr(config, field.name)
+    source = config.sources.get(field.name, "default")
+    place = {"flag": field.metadata["flag"], "environment": place_of(name)}.get(source, "")
+    return Effective(
+        name=name,
+        value=REDACTED if field.metadata["secret"] and value else redact(value),
+        source=source,
+        place=place,
+        default=field.default,
+        unit=field.metadata["unit"],
+        help=field.metadata["help"],
+    )
 
 
 @functools.cache
@@ -555,7 +649,8 @@ def _conflicts(config: Config) -> Iterator[Problem]:
     public_path = urlsplit(config.public_base_url).path
     if config.public_base_url and public_path != config.root_path:
         message = (
-            f"FLUXLIT_PUBLIC_BASE_URL is {config.public_base_url!r}, and its path is not FLUXLIT_ROOT_PATH."
+            f"FLUXLIT_PUBLIC_BASE_URL is {redact(config.public_base_url)!r}, "
+            "and its path is not FLUXLIT_ROOT_PATH."
         )
         hint = f"Let the URL end in {config.root_path!r}, or set FLUXLIT_ROOT_PATH to {public_path!r}."
         yield Problem("fluxlit.E007", message, hint)
@@ -580,12 +675,18 @@ def _lookup(name: str, user_settings: Mapping[str, Any]) -> tuple[Any, str]:
 def _shown_name(field: dataclasses.Field[Any], source: str) -> str:
     if source == "flag":
         return str(field.metadata["flag"])
-    return f'FLUXLIT["{field.name.upper()}"]' if source == "settings" else f"FLUXLIT_{field.name.upper()}"
+    if source == "settings":
+        return f'FLUXLIT["{field.name.upper()}"]'
+    variable = f"FLUXLIT_{field.name.upper()}"
+    place = place_of(variable)
+    return f"{variable} ({place})" if place else variable
 
 
 def _bad_value(name: str, raw: Any, remedy: str, field: dataclasses.Field[Any]) -> Problem:
-    shown = "a value that is kept secret" if field.metadata["secret"] else repr(raw)
-    return Problem("fluxlit.E001", f"{name} is {shown}: {remedy}.")
+    is_secret = field.metadata["secret"]
+    shown = "a value that is kept secret" if is_secret else repr(redact(raw))
+    said = f"{name} is {shown}: {redact(remedy) if not is_secret else 'mend it'}."
+    return Problem("fluxlit.E001", said, setting=field.name)
 
 
 def _unknown_names(user_settings: Mapping[str, Any]) -> Iterator[Problem]:

@@ -14,11 +14,13 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from fluxlit_django.env_file import read_env_file
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-    env.read_env(env_file)
+    read_env_file(env_file)
 
 DEBUG = env.bool("DEBUG", default=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -209,3 +210,76 @@ def test_settings__defaults_are_usable(field):
     if field.default != "":
         assert field.default == field.metadata["parse"](field.default)
     assert field.metadata["help"].endswith(".")
+
+
+# What is shown of them
+
+
+def explained() -> dict[str, conf.Effective]:
+    """Every setting as it is shown now, by name."""
+    return {entry.name: entry for entry in conf.explain(conf.load_config()[0])}
+
+
+def test_explain__says_where_a_value_came_from(settings, environment):
+    """Every setting is there, with its value, source, default, unit and help."""
+    settings.FLUXLIT = {"TITLE": "Shop"}
+    environment.setenv("FLUXLIT_STREAMLIT_MAX_RSS_MB", "512")
+    environment.setenv("FLUXLIT_FLAGS", '{"workers": "4"}')
+
+    found = explained()
+
+    assert {f"FLUXLIT_{field.name.upper()}" for field in conf.setting_fields()} == set(found)
+    assert ("Shop", "settings", "") == (
+        found["FLUXLIT_TITLE"].value,
+        found["FLUXLIT_TITLE"].source,
+        found["FLUXLIT_TITLE"].place,
+    )
+    assert (4, "flag", "--workers") == (
+        found["FLUXLIT_WORKERS"].value,
+        found["FLUXLIT_WORKERS"].source,
+        found["FLUXLIT_WORKERS"].place,
+    )
+    assert (
+        conf.Effective(
+            name="FLUXLIT_STREAMLIT_MAX_RSS_MB",
+            value=512,
+            source="environment",
+            place="",
+            default=0,
+            unit="MiB",
+            help="Memory above which a sidecar is replaced, sessions going on until they end; 0 for never.",
+        )
+        == found["FLUXLIT_STREAMLIT_MAX_RSS_MB"]
+    )
+
+
+def test_explain__keeps_secrets(settings, environment):
+    """Secret settings and what a URL says of a user are left out, in messages too."""
+    environment.setenv("FLUXLIT_STREAMLIT_UPSTREAM", "http://ann:s3cret@10.0.0.9:8501")
+    environment.setenv("FLUXLIT_PUBLIC_BASE_URL", "https://ann:s3cret@shop.example/x")
+    environment.setenv("FLUXLIT_INTERNAL_API_BASE", "ann:s3cret@shop.example")
+    environment.setenv("FLUXLIT_TEST_PAGE_OVERRIDES", '{"user": "s3cret"')
+    settings.FLUXLIT = {"FRAME_ANCESTORS": ["https://ann:s3cret@portal.example"]}
+
+    config, problems = conf.load_config()
+
+    assert "s3cret" not in repr(conf.explain(config))
+    assert "s3cret" not in repr(problems)
+    assert "http://[REDACTED]@10.0.0.9:8501" == explained()["FLUXLIT_STREAMLIT_UPSTREAM"].value
+    assert [
+        "internal_api_base_invalid",
+        "frame_ancestors_invalid",
+        "test_page_overrides_invalid",
+        "public_base_url_path_mismatch",
+    ] == [problem.code for problem in problems]
+
+
+def test_codes__every_id_has_a_word():
+    """Every id that the package uses has a word, and no two have the same."""
+    package = Path(conf.__file__).parent
+    used = {
+        id for file in package.rglob("*.py") for id in re.findall(r'"(fluxlit\.[EW]\d{3})"', file.read_text())
+    }
+
+    assert used == set(conf.CODES)
+    assert len(conf.CODES) == len(set(conf.CODES.values()))

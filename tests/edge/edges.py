@@ -172,7 +172,7 @@ def running_edge(
     kind: str, layout: str, *, folder: Path, upstream: str, certificate: Certificate
 ) -> Iterator[Edge]:
     """Run an edge in front of an upstream, an address and port, until the end of the block."""
-    http_port, https_port = _free_ports()
+    http_port, https_port = free_ports()
     setup = Setup(folder, layout, http_port, https_port, upstream, certificate)
     command, variables = KINDS[kind](setup)
     log = folder / "log"
@@ -186,7 +186,7 @@ def running_edge(
             stdin=subprocess.DEVNULL,
         )
     try:
-        _wait_for(https_port, process, log)
+        wait_for_port(https_port, process, log)
         prefix = LAYOUTS[layout]
         yield Edge(
             kind, layout, f"http://127.0.0.1:{http_port}{prefix}", f"https://127.0.0.1:{https_port}{prefix}"
@@ -196,14 +196,16 @@ def running_edge(
         process.wait(10)
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on at the moment."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))
         return first.getsockname()[1], second.getsockname()[1]
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process accepts connections."""
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()

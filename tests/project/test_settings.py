@@ -50,11 +50,36 @@ def test_secret_key__missing():
     """Outside DEBUG there is no default: one sentence, and no start."""
     result = run("manage.py", "check")
 
-    assert result.returncode != 0
-    assert (
-        "ImproperlyConfigured: SECRET_KEY is not set: put a long random string into the environment or .env, "
-        "or set DEBUG=true." == result.stderr.splitlines()[-1].rpartition("exceptions.")[2]
+    said = (
+        "SECRET_KEY is not set: put a long random string into the environment or .env, or set DEBUG=true.\n"
     )
+    assert (1, said) == (result.returncode, result.stderr)
+
+
+def test_env_file__broken_line(tmp_path):
+    """A line of `.env` that assigns nothing is one sentence, which names the file and the line."""
+    (tmp_path / "env").write_text("A=1\nSECRET_KEY: s3cret\n")
+
+    result = run("manage.py", "check", ENV_FILE=str(tmp_path / "env"))
+
+    assert (1, 1) == (result.returncode, len(result.stderr.splitlines()))
+    assert result.stderr.startswith(
+        f"{tmp_path}/env, line 2: this line, which begins with 'SECRET_KEY', is not"
+    )
+    assert "s3cret" not in result.stderr
+
+
+def test_fluxlit_config__strict_passes():
+    """The configuration of a production environment has nothing that `--strict` would fail on."""
+    sub_path = {
+        "FLUXLIT_ROOT_PATH": "/apps/my-app",
+        "FLUXLIT_PUBLIC_BASE_URL": "https://shop.example/apps/my-app",
+        "FLUXLIT_FORWARDED_ALLOW_IPS": "10.0.0.0/8",
+    }
+
+    for environment in (PRODUCTION, PRODUCTION | sub_path):
+        result = run("manage.py", "fluxlit_config", "--strict", **environment)
+        assert (0, "No problems found.") == (result.returncode, result.stdout.splitlines()[-1])
 
 
 def test_check_deploy__clean():

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from fluxlit_django import audit
-from fluxlit_django.audit import Target, User
+from fluxlit_django.visitor import Target, User
 from tests.site import PASSWORD, ROOT, site_environment
 from tests.trust.conftest import PATIENCE_S, change
 from tests.trust.gullible import running_gullible_server

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from fluxlit_django import audit
-from fluxlit_django.audit import Target
+from fluxlit_django.visitor import Target
 from tests.trust.conftest import PATIENCE_S, change
 
 ROUNDS, AT_A_TIME = 20, 10

@@ -11,7 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fluxlit_django import audit, conf
-from fluxlit_django.audit import Row, Target, User
+from fluxlit_django.audit import Row
+from fluxlit_django.visitor import Target, User
 
 _MARKS = {"held": "ok", "skipped": "--", "broken": "BROKEN", "failed": "FAILED"}
 

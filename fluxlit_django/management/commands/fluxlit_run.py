@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
@@ -46,7 +47,7 @@ class Command(BaseCommand):
             CommandError: it could not start; the message says why.
         """
         hand_down_flags(options)
-        self.check(tags=["fluxlit"])
+        self._check()
         config = conf.get_config()
         require_scripts(config)
 
@@ -76,6 +77,21 @@ class Command(BaseCommand):
             raise CommandError(str(exc)) from exc
         if exit_code:
             sys.exit(exit_code)
+
+    def _check(self) -> None:
+        """Show what is wrong; the code of the project is looked at only when a warning is to stop us.
+
+        Raises:
+            SystemCheckError: there is an error, or under FLUXLIT_STRICT_STARTUP a warning.
+        """
+        if not conf.load_config()[0].strict_startup:
+            self.check(tags=["fluxlit"])
+            return
+        self.check(
+            tags=["fluxlit", "fluxlit_project", "fluxlit_pages"],
+            include_deployment_checks=True,
+            fail_level=checks.WARNING,
+        )
 
 
 def hand_down_flags(options: dict[str, Any]) -> None:
