@@ -19,9 +19,10 @@ class FluxLitConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and listen for what ends a viewer's access."""
-        from fluxlit_django import checks, conf, revocation, versions  # noqa: F401
+        from fluxlit_django import checks, conf, logs, revocation, versions  # noqa: F401
 
         config, _ = conf.load_config()  # what is wrong with it is for the system checks to say
+        logs.keep_secrets_out(config)
         if config.root_path:
             # Links that are made outside of a request, and the URLs of static files, need the prefix too.
             settings.FORCE_SCRIPT_NAME = config.root_path

@@ -18,13 +18,19 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from fluxlit_django import handlers
-from fluxlit_django.gateway import assets
+from fluxlit_django.gateway import assets, observation
 from fluxlit_django.gateway.routing import ASGIApp, HttpRouter, WebSocketRouter
 from fluxlit_django.gateway.runtime import Runtime, get_runtime
 
 
 class DjangoHandler(handlers.AsksUsLast, ASGIHandler):
     """Django's own handler, which asks `fluxlit_django.urls` for what the project's URLconf does not know."""
+
+    def create_request(self, scope: Any, body_file: Any) -> tuple[Any, Any]:
+        """The request of a scope, which the access log asks for its viewer at the end."""
+        request, error_response = super().create_request(scope, body_file)
+        observation.of(scope).django_request = request
+        return request, error_response
 
 
 class Lifespan:

@@ -169,6 +169,15 @@ def parse_api_mount(raw: Any) -> str:
     return mount
 
 
+def parse_metrics_path(raw: Any) -> str:
+    """A path that is not the root, without a slash at its end."""
+    path = parse_mount(raw)
+    if not path:
+        msg = "use a path other than /, for example /__fluxlit/metrics"
+        raise ValueError(msg)
+    return path
+
+
 def parse_url(raw: Any) -> str:
     """An absolute http or https URL, or "" for none; without a slash at its end."""
     url = parse_text(raw).rstrip("/")
@@ -453,6 +462,24 @@ class Config:
     )
     viewer_token_ttl_s: float = setting(
         300.0, seconds(10), "Time for which a page's token for the API counts.", unit="seconds"
+    )
+    log_format: str = setting(
+        "console", one_of("console", "json"), "Form of log lines: for people, or one JSON object each."
+    )
+    enable_gateway_access_log: bool = setting(
+        True, parse_bool, "Log one line for each request and each WebSocket, at its end."
+    )
+    enable_gateway_prometheus_metrics: bool = setting(
+        False, parse_bool, "Serve metrics for Prometheus, summed over all workers."
+    )
+    gateway_prometheus_metrics_path: str = setting(
+        "/__fluxlit/metrics", parse_metrics_path, "Path of the metrics."
+    )
+    gateway_prometheus_metrics_token: str = setting(
+        "", parse_text, "Bearer token without which the metrics are refused; none when empty.", secret=True
+    )
+    gateway_prometheus_metrics_allow_ips: tuple[str, ...] = setting(
+        (), parse_networks, "Addresses and networks that may read the metrics; all when empty."
     )
     trust_proxy: bool = setting(
         False, parse_bool, "Say that a proxy is in front; needs FLUXLIT_FORWARDED_ALLOW_IPS."

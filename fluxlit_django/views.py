@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.contrib.messages import get_messages
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.template import Engine, TemplateDoesNotExist
 from django.template.loader import render_to_string
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from fluxlit_django import sessions
 from fluxlit_django.conf import AppConfig, get_config
-from fluxlit_django.gateway import access, affinity, assets
+from fluxlit_django.gateway import access, affinity, assets, observation
 from fluxlit_django.gateway.access import Verdict
 from fluxlit_django.gateway.affinity import Affinity
 from fluxlit_django.gateway.routing import find_app
@@ -51,6 +52,8 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
     proper = _proper_path(app, full_path)
     if proper != full_path:
         return _redirect(request, f"{config.root_path}{proper}")
+    if isinstance(request, ASGIRequest):
+        observation.of(request.scope).app = app.name
     decision = access.decide(app, getattr(request, "user", None))
     if decision.verdict is Verdict.SIGN_IN:
         return redirect_to_login(request.get_full_path())

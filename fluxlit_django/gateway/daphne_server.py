@@ -67,6 +67,13 @@ def _send_close(protocol: Any, message: Any) -> None:
     protocol.sendCloseFrame(message.get("code") or 1000, (message.get("reason") or "").encode())
 
 
+def _accept(protocol: Any, message: Any) -> None:
+    """Accept a handshake with further headers, which Daphne leaves out."""
+    fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in message.get("headers", ())}
+    protocol.handshake_deferred.callback((message.get("subprotocol"), fields))
+    del protocol.handshake_deferred
+
+
 _TEXT, _BINARY = 1, 2  # RFC 6455 §5.2, opcodes
 _FRAMES = {"websocket.send": _send_message, "websocket.close": _send_close}
 
@@ -160,6 +167,8 @@ class _Server(Server):
             del self.connections[protocol]["gate"]
         if kind in _FRAMES and self._is_open_socket(protocol):
             _FRAMES[kind](protocol, message)
+        elif kind == "websocket.accept" and self._is_waiting_socket(protocol):
+            _accept(protocol, message)
         else:
             await super().handle_reply(protocol, message)
         details = self.connections.get(protocol)
@@ -173,6 +182,11 @@ class _Server(Server):
 
     def _is_open_socket(self, protocol: Any) -> bool:
         return protocol in self.connections and protocol.state == protocol.STATE_OPEN
+
+    def _is_waiting_socket(self, protocol: Any) -> bool:
+        details = self.connections.get(protocol)
+        is_there = details is not None and "disconnected" not in details
+        return is_there and hasattr(protocol, "handshake_deferred")
 
     def _register(self, protocol: Any, gate: _Gate, *, is_socket: bool) -> None:
         if is_socket:

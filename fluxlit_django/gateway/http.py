@@ -13,8 +13,9 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.control import SidecarStatus
 from fluxlit_django.exceptions import UpstreamError
-from fluxlit_django.gateway import affinity, edge, headers, limits, responses, upstream
+from fluxlit_django.gateway import affinity, edge, headers, limits, observation, responses, upstream
 from fluxlit_django.gateway.identity import Viewer
+from fluxlit_django.gateway.observation import Refusal
 from fluxlit_django.gateway.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ class HttpHop:
         """
         cap = self._runtime.config.gateway_max_proxy_request_body_bytes
         length = limits.declared_length(scope["headers"])
+        seen = observation.of(scope)
         if cap and length is not None and length > cap:
+            seen.refuse(Refusal.BODY_TOO_LARGE)
             await responses.send_too_large(receive, send, cap, _CAP_SETTING)
             return
         exchange = _Exchange(self._runtime, scope, receive, send, request_id)
@@ -63,10 +66,12 @@ class HttpHop:
         except limits.ClientGone:
             logger.debug("client gone request_id=%s", request_id)
         except limits.BodyTooLarge:
+            seen.refuse(Refusal.BODY_TOO_LARGE)
             if exchange.has_started:
                 raise
             await responses.send_too_large(receive, send, cap, _CAP_SETTING)
         except UpstreamError as exc:
+            seen.fail_upstream(exc)
             logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
             if exchange.has_started:
                 raise
@@ -117,6 +122,7 @@ class _Exchange:
     ) -> bool:
         """Relay a sidecar's answer: False when it does not know the session and others may be asked."""
         scope = self._scope
+        observation.of(scope).sidecar = sidecar.name
         client = self._runtime.clients.of(sidecar.address)
         with_body = limits.has_body(scope["headers"])
         try:

@@ -72,20 +72,6 @@ def _fields(
     ]
 
 
-def with_request_id(send: ASGISendCallable, request_id: str) -> ASGISendCallable:
-    """The callable, with `X-Request-ID` added to the response that goes through it, unless it has one."""
-
-    async def send_with_id(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            fields = list(message.get("headers", ()))
-            if not any(name.lower() == b"x-request-id" for name, _ in fields):
-                fields.append((b"x-request-id", request_id.encode()))
-            message = {**message, "headers": fields}
-        await send(message)
-
-    return send_with_id
-
-
 async def deny_socket(send: ASGISendCallable, scope: Mapping[str, Any], status: int, text: str) -> None:
     """Refuse a WebSocket before it is accepted, with an HTTP status where the server can send one."""
     if "websocket.http.response" not in scope.get("extensions", {}):

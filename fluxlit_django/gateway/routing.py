@@ -9,11 +9,13 @@ from typing import Any
 
 from django.urls import Resolver404, resolve
 
+from fluxlit_django import logs
 from fluxlit_django.conf import AppConfig
-from fluxlit_django.gateway import headers, health, limits, origin, responses
+from fluxlit_django.gateway import headers, health, limits, observation, origin, responses
 from fluxlit_django.gateway.access import Verdict
 from fluxlit_django.gateway.assets import Assets
 from fluxlit_django.gateway.http import HttpHop
+from fluxlit_django.gateway.observation import Dispatch, Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
 from fluxlit_django.gateway.websocket import StreamlitConsumer
 
@@ -90,39 +92,58 @@ class HttpRouter:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one HTTP request."""
         scope = self._runtime.edge.restore(scope)
-        request_id = headers.request_id(scope["headers"])
-        send = responses.with_request_id(send, request_id)
+        seen = observation.begin(scope, self._runtime.recorders)
+        token = logs.request_id.set(seen.request_id)
+        try:
+            await self._answer(scope, *seen.wrap_http(receive, send), seen)
+        except Exception:
+            seen.fail()
+            raise
+        finally:
+            logs.request_id.reset(token)
+            seen.end()
+
+    async def _answer(self, scope: Any, receive: Any, send: Any, seen: Observation) -> None:
         if limits.is_header_too_large(scope["headers"]):
+            seen.refuse(Refusal.HEADERS_TOO_LARGE)
             await responses.send_text(send, 431, "Request Header Fields Too Large.")
             return
         if len(scope["raw_path"]) + len(scope["query_string"]) > limits.MAX_TARGET_BYTES:
+            seen.refuse(Refusal.URL_TOO_LONG)
             await responses.send_text(send, 414, "URI Too Long.")
             return
         path = split_root(self._runtime.config.root_path, scope["path"])
         if scope["method"] in {"GET", "HEAD"}:
             if path == self._liveness_path:
+                seen.dispatch = Dispatch.PROBE
                 await health.send_liveness(send)
                 return
             if path == self._readiness_path:
+                seen.dispatch = Dispatch.PROBE
                 await self._readiness.send(send)
                 return
-        await self._send_on(scope, receive, send, path=path, request_id=request_id)
+        await self._send_on(scope, receive, send, path=path, seen=seen)
 
-    async def _send_on(self, scope: Any, receive: Any, send: Any, *, path: str, request_id: str) -> None:
+    async def _send_on(self, scope: Any, receive: Any, send: Any, *, path: str, seen: Observation) -> None:
         app = find_app(self._runtime.config.apps, path)
         below = path[len(app.mount) :] if app is not None else path
         way = self._choose(app, path, below)
         if way is Way.DJANGO:
-            await self._send_to_django(self._django_scope(scope, path, request_id), receive, send)
+            is_api = path.startswith(f"{self._runtime.config.api_mount_path}/")
+            seen.dispatch = Dispatch.API if is_api else Dispatch.DJANGO
+            await self._send_to_django(self._django_scope(scope, path, seen.request_id), receive, send)
         elif not origin.is_host_allowed(scope["headers"]):
+            seen.refuse(Refusal.HOST)
             await responses.send_text(send, 400, "Bad Request: this host is not served here.")
         elif way is Way.ASSET:
+            seen.dispatch, seen.app = Dispatch.STREAMLIT, app.name if app is not None else ""
             await self._assets(scope, receive, send, name=below[1:])
         elif app is None or way is Way.NOWHERE:
             await responses.send_text(send, 404, "Not Found.")
         else:
+            seen.dispatch, seen.app = Dispatch.STREAMLIT, app.name
             is_open = _OPEN_ROUTE.fullmatch(below) is not None
-            await self._send_to_sidecar(scope, receive, send, app, request_id=request_id, is_open=is_open)
+            await self._send_to_sidecar(scope, receive, send, app, seen=seen, is_open=is_open)
 
     def _choose(self, app: AppConfig | None, path: str, below: str) -> Way:
         """The way of a request, by its path below the app's mount.
@@ -154,6 +175,7 @@ class HttpRouter:
         if length is None or length <= cap:
             await self._django(scope, body.receive, send)
         if body.is_over or (length or 0) > cap:
+            observation.of(scope).refuse(Refusal.BODY_TOO_LARGE)
             await responses.send_too_large(receive, send, cap, "FLUXLIT_MAX_REQUEST_BODY_BYTES")
 
     def _django_scope(self, scope: Any, path: str, request_id: str) -> dict[str, Any]:
@@ -168,18 +190,22 @@ class HttpRouter:
         }
 
     async def _send_to_sidecar(
-        self, scope: Any, receive: Any, send: Any, app: AppConfig, *, request_id: str, is_open: bool
+        self, scope: Any, receive: Any, send: Any, app: AppConfig, *, seen: Observation, is_open: bool
     ) -> None:
         decision = await self._runtime.gatekeeper.decide(app, scope["headers"])
+        if decision.viewer is not None:
+            seen.viewer = decision.viewer.id
         if decision.verdict is Verdict.SIGN_IN and not is_open:
+            seen.refuse(Refusal.SIGN_IN)
             await responses.send_text(send, 401, "Unauthorized: sign in first.")
             return
         if decision.verdict is Verdict.FORBID and not is_open:
+            seen.refuse(Refusal.FORBIDDEN)
             await responses.send_text(send, 403, "Forbidden: you may not use this app.")
             return
         path = upstream_path(self._runtime.config.root_path, scope["raw_path"])
         await self._hop(
-            scope, receive, send, app=app, path=path, viewer=decision.viewer, request_id=request_id
+            scope, receive, send, app=app, path=path, viewer=decision.viewer, request_id=seen.request_id
         )
 
 
@@ -198,17 +224,31 @@ class WebSocketRouter:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one WebSocket."""
         scope = self._runtime.edge.restore(scope)
+        seen = observation.begin(scope, self._runtime.recorders)
+        token = logs.request_id.set(seen.request_id)
+        try:
+            await self._serve(scope, *seen.wrap_socket(receive, send), seen)
+        except Exception:
+            seen.fail()
+            raise
+        finally:
+            logs.request_id.reset(token)
+            seen.end()
+
+    async def _serve(self, scope: Any, receive: Any, send: Any, seen: Observation) -> None:
         path = split_root(self._runtime.config.root_path, scope["path"])
         app = find_app(self._runtime.config.apps, path)
         if app is not None and path == f"{app.mount}{STREAM_PATH}":
+            seen.dispatch, seen.app = Dispatch.STREAMLIT, app.name
             consumer = StreamlitConsumer(
                 runtime=self._runtime,
                 app=app,
                 path=upstream_path(self._runtime.config.root_path, scope["raw_path"]),
-                request_id=headers.request_id(scope["headers"]),
+                request_id=seen.request_id,
             )
             await consumer(scope, receive, send)
         elif self._fallback is not None:
+            seen.dispatch = Dispatch.DJANGO
             own = {**scope, "headers": headers.without_reserved(scope["headers"])}
             await self._fallback(own, receive, send)
         else:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from fluxlit_django import logs
 from fluxlit_django.conf import Config, get_config
 from fluxlit_django.control import ControlLine, decode_sidecars
 from fluxlit_django.gateway import headers
 from fluxlit_django.gateway.access import Gatekeeper
+from fluxlit_django.gateway.access_log import AccessLog
 from fluxlit_django.gateway.crowd import Crowd
 from fluxlit_django.gateway.edge import Edge
+from fluxlit_django.gateway.observation import Recorder
 from fluxlit_django.gateway.switchboard import Switchboard
 from fluxlit_django.gateway.upstream import Clients, Directory, SessionHomes, configured_sidecars
 
@@ -41,6 +44,7 @@ class Runtime:
         directory: Directory | None = None,
         gatekeeper: Gatekeeper | None = None,
         switchboard: Switchboard | None = None,
+        recorders: Sequence[Recorder] | None = None,
     ) -> None:
         self.config = config
         self.directory = directory or Directory(configured_sidecars(config))
@@ -55,6 +59,8 @@ class Runtime:
         """How often a sidecar did not know a session's file and another one was asked."""
         self.sockets: set[Socket] = set()
         self.crowd = Crowd()
+        self.recorders = tuple(configured_recorders(config) if recorders is None else recorders)
+        """Told of every request and socket."""
         self.is_draining = False
         self._transfers = 0
         self._quiet = asyncio.Event()
@@ -117,6 +123,12 @@ class Runtime:
         """Stop listening, and close what this worker holds open towards the sidecars."""
         await self.switchboard.close()
         await self.clients.close()
+
+
+def configured_recorders(config: Config) -> Iterator[Recorder]:
+    """What takes note of requests, as the settings say."""
+    if config.enable_gateway_access_log:
+        yield AccessLog(logs.redaction(config))
 
 
 @functools.cache

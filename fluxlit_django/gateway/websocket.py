@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import Any
 
 import aiohttp
@@ -15,10 +16,20 @@ from fluxlit_django import revocation, viewer_token
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.control import BUSY_HEADER, SidecarStatus
 from fluxlit_django.exceptions import UpstreamError
-from fluxlit_django.gateway import affinity, headers, identity, origin, protocol, responses, upstream
+from fluxlit_django.gateway import (
+    affinity,
+    headers,
+    identity,
+    observation,
+    origin,
+    protocol,
+    responses,
+    upstream,
+)
 from fluxlit_django.gateway.access import Decision, Verdict
 from fluxlit_django.gateway.http import request_headers
 from fluxlit_django.gateway.identity import Viewer
+from fluxlit_django.gateway.observation import Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -26,6 +37,7 @@ logger = logging.getLogger(__name__)
 NORMAL, GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1000, 1001, 1011, 1012
 CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")}
 """Close codes of our own. On them, the script in the document loads the page again, and Django answers."""
+_DENIED = {Verdict.SIGN_IN: Refusal.SIGN_IN, Verdict.FORBID: Refusal.FORBIDDEN}
 BUSY = 4503, "all sidecars are busy"
 """So does this one: Django then answers with the page that says so."""
 
@@ -66,6 +78,8 @@ class StreamlitConsumer(AsyncConsumer):
         self._is_open = False
         self._is_over = False
         self._is_waiting = False
+        self._rerun_began = 0.0
+        self._seen: Observation
         self.is_busy = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -76,6 +90,7 @@ class StreamlitConsumer(AsyncConsumer):
         database, the layer is listened to once for all sockets, and both cost several times the relay.
         """
         self.scope, self.base_send = scope, send
+        self._seen = observation.of(scope)
         try:
             while True:
                 message = await receive()
@@ -107,13 +122,17 @@ class StreamlitConsumer(AsyncConsumer):
             # no later one.
             await self._join_groups(self._decision.viewer)
             self._decision = await self._decide_afresh()
+        if self._decision.viewer is not None:
+            self._seen.viewer = self._decision.viewer.id
         if not self._decision.allowed:
+            self._seen.refuse(_DENIED[self._decision.verdict])
             await self._turn_away(*CLOSE[self._decision.verdict])
             return  # it counts as one who waits until it has gone
         try:
             self._sidecar = await self._dial(self._decision.viewer)
         except aiohttp.WSServerHandshakeError as exc:
             if _is_busy(exc):
+                self._seen.refuse(Refusal.BUSY)
                 await self._turn_away(*BUSY)
                 return
             # Anything but an error status is not an answer that a handshake can have.
@@ -121,6 +140,7 @@ class StreamlitConsumer(AsyncConsumer):
             await responses.deny_socket(self.base_send, self.scope, status, "The Streamlit app refused.")
             raise StopConsumer from None
         except UpstreamError as exc:
+            self._seen.fail_upstream(exc)
             logger.warning("%s app=%s request_id=%s", exc, self._app.name, self._request_id)
             await responses.deny_socket(
                 self.base_send, self.scope, exc.status, "The Streamlit app did not answer."
@@ -143,7 +163,8 @@ class StreamlitConsumer(AsyncConsumer):
         # A connection that broke meanwhile is reported by the pump, with its close code.
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             if data is not None:
-                self.is_busy = self.is_busy or protocol.asks_for_rerun(data)
+                if not self.is_busy and protocol.asks_for_rerun(data):
+                    self.is_busy, self._rerun_began = True, time.perf_counter()
                 await self._sidecar.send_bytes(data)
             elif text is not None:
                 await self._sidecar.send_str(text)
@@ -186,6 +207,7 @@ class StreamlitConsumer(AsyncConsumer):
             logger.exception("asking again failed app=%s request_id=%s", self._app.name, self._request_id)
             return
         if not decision.allowed:
+            self._seen.refuse(_DENIED[decision.verdict])
             await self.leave(*CLOSE[decision.verdict])
         elif decision.viewer != self._decision.viewer:
             await self.leave(SERVICE_RESTART, "your account has changed")
@@ -210,13 +232,17 @@ class StreamlitConsumer(AsyncConsumer):
         """The status and text to refuse the socket with, or None to go on to the question of access."""
         request_headers = self.scope["headers"]
         if not origin.is_host_allowed(request_headers):
+            self._seen.refuse(Refusal.HOST)
             return 400, "Bad Request: this host is not served here."
         if not origin.is_origin_allowed(request_headers, is_secure=self.scope.get("scheme") == "wss"):
+            self._seen.refuse(Refusal.ORIGIN)
             return 403, "Forbidden: the page that opens this socket is of another origin."
         if self._runtime.is_draining:
+            self._seen.refuse(Refusal.STOPPING)
             return 503, "Service Unavailable: restarting."
         most = self._runtime.config.gateway_max_sockets
         if (most and len(self._runtime.sockets) >= most) or not self._runtime.crowd.enter(self._peer()):
+            self._seen.refuse(Refusal.TOO_MANY_SOCKETS)
             return 503, "Service Unavailable: too many open sockets."
         return None
 
@@ -290,6 +316,7 @@ class StreamlitConsumer(AsyncConsumer):
     ) -> aiohttp.ClientWebSocketResponse[bool]:
         config = self._runtime.config
         self._address = sidecar.address
+        self._seen.sidecar = sidecar.name
         connecting = self._runtime.clients.of(sidecar.address).ws_connect(
             upstream.url(sidecar.address, self._path, self.scope["query_string"]),
             headers=fields,
@@ -343,6 +370,7 @@ class StreamlitConsumer(AsyncConsumer):
     def _note_end_of_rerun(self, frame: bytes) -> None:
         if self.is_busy and protocol.ends_rerun(frame):
             self.is_busy = False
+            self._seen.count_rerun(time.perf_counter() - self._rerun_began)
             self._runtime.note_quiet()
 
 

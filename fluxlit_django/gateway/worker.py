@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
+from fluxlit_django import logs
 from fluxlit_django.control import LISTEN_FD_VARIABLE
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import uvicorn_server
@@ -22,9 +23,7 @@ logger = logging.getLogger(__name__)
 def serve() -> None:
     """Serve until SIGTERM or the end of the supervisor. Returns after an orderly stop."""
     config = get_runtime().config
-    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
-    # Its lines about each socket and about its own start say less than ours, and show the query.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logs.make_visible(config)
     application = _application()
     # Loaded now, so that a URLconf that cannot be imported is a worker that never started, and so that the
     # first request doesn't wait for its imports.

@@ -22,8 +22,10 @@ def main(arguments: list[str]) -> int:
     try:
         django.setup()
         # Only now: Django's logging configuration may silence every logger that exists before it.
+        from fluxlit_django import conf, logs
         from fluxlit_django.sidecar import launch
 
+        logs.make_visible(conf.get_config())
         return launch.serve_app(*arguments)
     except ImproperlyConfigured as exc:  # A ConfigError is one too.
         print(exc, file=sys.stderr)

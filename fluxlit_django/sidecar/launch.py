@@ -18,7 +18,16 @@ from uvicorn.importer import import_from_string
 from fluxlit_django import conf, control
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.sidecar import errors, identity, modules, options, ownership, server, warmup
+from fluxlit_django.sidecar import (
+    errors,
+    identity,
+    modules,
+    options,
+    ownership,
+    server,
+    streamlit_logs,
+    warmup,
+)
 
 PAGES_SCRIPT = Path(__file__).with_name("script") / "fluxlit_pages.py"
 """The script of every app that is made of pages; alone in its folder, which Streamlit puts on `sys.path`."""
@@ -35,6 +44,7 @@ def serve_app(name: str) -> int:
     script = find_script(app)
     listener = inherited_listener()
     options.configure(config, app, str(script))
+    streamlit_logs.follow(config)
     prepare_process(str(script), [] if app.script else [app.name])
     warmup.preimport(config.streamlit_preimport)
     if config.reload:

@@ -109,6 +109,8 @@ def _forced(config: Config, app: AppConfig) -> dict[str, Any]:
 
 def _defaults(config: Config, app: AppConfig) -> dict[str, Any]:
     defaults: dict[str, Any] = {
+        # Rich prints tracebacks past the log, with no request id and all their secrets.
+        "logger.enableRich": False,
         # Every sidecar takes the others' cookies, so that a browser may move between them.
         "server.cookieSecret": salted_hmac(_COOKIE_SECRET_SALT, "streamlit", algorithm="sha256").hexdigest(),
         # A full collection after each rerun took 60 % of a small app's CPU time; `tuning` collects when idle.

@@ -15,7 +15,8 @@ from typing import Any
 from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
-from fluxlit_django.sidecar import database
+from fluxlit_django import logs
+from fluxlit_django.sidecar import database, streamlit_logs
 from fluxlit_django.sidecar.tuning import Activity
 
 PARALLEL_MODULE = "streamlit.runtime.parallel_coordinator"
@@ -56,6 +57,8 @@ def _counted(run_script: Callable[..., None], activity: Activity) -> Callable[..
     @functools.wraps(run_script)
     def wrapper(*args: Any, **kwargs: Any) -> None:
         activity.begin()
+        # The thread is the run's own, so that nobody after it finds the id.
+        logs.request_id.set(streamlit_logs.request_id_of_session())
         try:
             run_script(*args, **kwargs)
         finally:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
+from fluxlit_django.logs import json_line
 from fluxlit_django.supervisor.supervisor import Event, EventKind
 
 _DIM = "\x1b[2m{}\x1b[0m"
@@ -62,6 +63,27 @@ class Output:
             self._write(text.encode("ascii", "backslashreplace").decode("ascii"))
         except OSError:  # the other end of a pipe was closed, or a terminal hung up
             self._is_gone = True
+
+
+class JsonOutput(Output):
+    """Writes one JSON object per line, whatever a child prints."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.is_terminal = False
+
+    def line(self, name: str, text: str) -> None:
+        """Show one line of a child, under its name."""
+        self._write(f"{json_line(name, text)}\n")
+
+    def text(self, text: str) -> None:
+        """Show what is meant for people, line by line."""
+        for line in filter(None, map(str.strip, text.splitlines())):
+            self.line("supervisor", line)
+
+    def progress(self, text: str) -> None:
+        """Show what is waited for."""
+        self.text(text)
 
 
 class OutputHandler(logging.Handler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -14,12 +13,12 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
-from fluxlit_django import conf
+from fluxlit_django import conf, logs
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
-from fluxlit_django.supervisor.output import Output, OutputHandler, StartScreen, uses_colour
+from fluxlit_django.supervisor.output import JsonOutput, Output, OutputHandler, StartScreen, uses_colour
 from fluxlit_django.supervisor.supervisor import Changes, Supervisor
 
 
@@ -54,8 +53,12 @@ class Command(BaseCommand):
         stream = options.get("stdout") or sys.stdout
         colour = options["force_color"] or (uses_colour(stream) and not options["no_color"])
         names = [command.name for command in commands(config)]
-        output = Output(stream, width=max(map(len, [*names, "supervisor"])), colour=colour)
-        show_own_log(output, config.log_level)
+        output = (
+            JsonOutput(stream)
+            if config.log_format == "json"
+            else Output(stream, width=max(map(len, [*names, "supervisor"])), colour=colour)
+        )
+        logs.make_visible(config, OutputHandler(output))
 
         def render_banner(started_in_s: float) -> str:
             return banner(
@@ -63,7 +66,7 @@ class Command(BaseCommand):
                 port=supervisor.port,
                 admin_path=find_admin(),  # only now, as it loads the project's URLs
                 started_in_s=started_in_s,
-                colour=colour,
+                colour=colour and config.log_format == "console",
             )
 
         screen = StartScreen(output, names, render_banner)
@@ -151,11 +154,3 @@ def find_admin() -> str:
     except NoReverseMatch:
         return ""
     return "/" + path.removeprefix(get_script_prefix())
-
-
-def show_own_log(output: Output, level: str) -> None:
-    """Show the supervisor's log among the children's lines, unless the project's LOGGING shows it."""
-    own = logging.getLogger("fluxlit_django")
-    if not own.hasHandlers():
-        own.addHandler(OutputHandler(output))
-        own.setLevel(level.upper())
