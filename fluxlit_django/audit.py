@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import stat
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ from django.conf import settings
 from django.core import signing
 from yarl import URL
 
+from fluxlit_django import viewer_token
 from fluxlit_django.exceptions import FluxLitError
 from fluxlit_django.gateway import protocol
-from fluxlit_django.viewer_token import HANDSHAKE_HEADER, SCHEME
+from fluxlit_django.viewer_token import HANDSHAKE_HEADER, SCHEME, Claim
 from fluxlit_django.visitor import (
     RERUN,
     XSRF_COOKIE,
@@ -178,13 +180,71 @@ async def spoofed_identity(target: Target) -> None:
 async def forged_token(target: Target) -> None:
     """Viewer tokens that are forged, empty, or signed with another key."""
     await require_closed_app(target)
-    other_key = signing.dumps(["1", "x"], key="guess", salt="fluxlit_django.viewer_token")
+    other_key = signing.dumps(["1", "x"], key="guess", salt=viewer_token.SALT)
     async with browser(target) as session:
         for token in ("", "x", "e30:1:x", other_key):
             for scheme in (SCHEME, "Bearer"):
                 status = await page_status(session, target, headers={"Authorization": f"{scheme} {token}"})
                 if status == 200:
                     raise Broken(f"The token {token!r} opens the page.")
+
+
+async def expired_token(target: Target) -> None:
+    """A viewer token of a living session, a year old."""
+    async with signed_in(target) as session:
+        if await opens_page(
+            target, _Aged(salt=viewer_token.SALT).sign_again(await own_token(target, session))
+        ):
+            raise Broken("The token opens the page.")
+
+
+async def token_after_sign_out(target: Target) -> None:
+    """A viewer token, used again after the sign-out."""
+    async with signed_in(target) as session:
+        token = await own_token(target, session)
+        await sign_out(session, target)
+    if await opens_page(target, token):
+        raise Broken("The token opens the page.")
+
+
+async def token_for_another(target: Target) -> None:
+    """A viewer token of one viewer's session that names another."""
+    require_users(target, 2)
+    async with signed_in(target) as session:
+        await own_token(target, session)
+        other = viewer_token.mint(Claim(target.users[1].id, session_key(session, target)))
+        if await opens_page(target, other):
+            raise Broken("The token opens the page.")
+
+
+async def own_token(target: Target, session: aiohttp.ClientSession) -> str:
+    """A genuine token of the first user, as the gateway would mint it.
+
+    Raises:
+        Skipped: it cannot be made here.
+    """
+    token = viewer_token.mint(Claim(target.users[0].id, session_key(session, target)))
+    if not all(user.id for user in target.users) or not await opens_page(target, token):
+        msg = "Needs the site's own settings and database."
+        raise Skipped(msg)
+    return token
+
+
+async def opens_page(target: Target, token: str) -> bool:
+    """Whether a viewer token and nothing else opens the app's page."""
+    async with browser(target) as session:
+        headers = {"Authorization": f"{SCHEME} {token}"}
+        return await page_status(session, target, headers=headers) == 200
+
+
+class _Aged(signing.TimestampSigner):
+    """Signs as if it were a year ago."""
+
+    def timestamp(self) -> str:
+        return signing.b62_encode(int(time.time()) - 365 * 86_400)
+
+    def sign_again(self, token: str) -> str:
+        return self.sign(self.unsign(token))
 
 
 async def session_fixation(target: Target) -> None:
@@ -546,6 +606,9 @@ ATTACKS: tuple[Attack, ...] = (
     foreign_origin,
     spoofed_identity,
     forged_token,
+    expired_token,
+    token_after_sign_out,
+    token_for_another,
     session_fixation,
     socket_after_sign_out,
     mixed_answers,

@@ -26,7 +26,7 @@ SCHEME = "FluxLit-Viewer"
 HANDSHAKE_HEADER = "X-Fluxlit-Viewer-Token"
 """The header that carries a token from the gateway to a sidecar."""
 
-_SALT = "fluxlit_django.viewer_token"
+SALT = "fluxlit_django.viewer_token"
 
 
 class TokenError(FluxLitError):
@@ -44,7 +44,7 @@ class Claim:
 def mint(claim: Claim) -> str:
     """A new token. The session key in it is encrypted: who sees a token cannot take over the session."""
     sealed = _cipher().encrypt(claim.session_key.encode()).decode()
-    return signing.dumps([claim.user_id, sealed], salt=_SALT)
+    return signing.dumps([claim.user_id, sealed], salt=SALT)
 
 
 def renew(token: str) -> str:
@@ -81,7 +81,7 @@ def read(token: str, *, max_age: timedelta | None) -> Claim:
         TokenError: it is forged or too old. Whether its session still lives is for the caller to ask.
     """
     try:
-        user_id, sealed = signing.loads(token, salt=_SALT, max_age=max_age)
+        user_id, sealed = signing.loads(token, salt=SALT, max_age=max_age)
         return Claim(user_id, _cipher().decrypt(sealed.encode()).decode())
     except signing.SignatureExpired:
         msg = "The viewer token is too old."
@@ -96,5 +96,5 @@ def _cipher() -> MultiFernet:
 
 
 def _derive(secret: str) -> bytes:
-    digest = salted_hmac(_SALT, "session key", secret=secret, algorithm="sha256").digest()
+    digest = salted_hmac(SALT, "session key", secret=secret, algorithm="sha256").digest()
     return base64.urlsafe_b64encode(digest)

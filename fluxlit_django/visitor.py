@@ -38,6 +38,8 @@ class User:
 
     name: str
     password: str
+    id: str = ""
+    """Its primary key, as far as it is known: what forged tokens would name."""
 
 
 @dataclass(frozen=True)

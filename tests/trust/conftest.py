@@ -82,7 +82,8 @@ def new_user(new_viewer: Callable[..., Viewer]) -> Callable[..., object]:
     return make
 
 
-async def change(viewer: Viewer, action: str) -> None:
-    """Carry out an action of `tests.trust.urls` on a viewer's account."""
+async def change(viewer: Viewer, action: str) -> str:
+    """Carry out an action of `tests.trust.urls` on a viewer's account; the account's id."""
     async with viewer.get(f"/change/{action}/{viewer.username}") as response:
         assert response.status == 200, await response.text()
+        return await response.text()

@@ -25,8 +25,7 @@ async def target(one_worker, new_viewer) -> Target:
     for name in ("mallory", "alice"):
         viewer = new_viewer(one_worker)
         viewer.username = name
-        await change(viewer, "make")
-        users.append(User(name, PASSWORD))
+        users.append(User(name, PASSWORD, await change(viewer, "make")))
     return Target(one_worker.url, users=tuple(users), patience_s=PATIENCE_S)
 
 
@@ -47,7 +46,7 @@ async def test_attack__on_a_gullible_server(attack, tmp_path):
         sidecar.bind(str(shared / "default-0.sock"))
         sidecar.listen()
         async with running_gullible_server() as url:
-            target = Target(url, users=(User("a", "a"), User("b", "b")), patience_s=1.5)
+            target = Target(url, users=(User("a", "a", "1"), User("b", "b", "2")), patience_s=1.5)
 
             row = await audit.judge(attack, target)
 
@@ -61,7 +60,7 @@ async def test_attack__nobody_there(attack):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        target = Target(url, users=(User("a", "a"), User("b", "b")))
+        target = Target(url, users=(User("a", "a", "1"), User("b", "b", "2")))
 
         row = await audit.judge(attack, target)
 

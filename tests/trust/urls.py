@@ -77,12 +77,13 @@ ACTIONS = {
 
 
 def change(request: HttpRequest, action: str, username: str) -> HttpResponse:
-    """Carry an action out on a user, who is made when there is none."""
+    """Carry an action out on a user, who is made when there is none, and answer with the user's id."""
     user = User.objects.filter(username=username).first() or User.objects.create_user(
         username, f"{username}@example.com", PASSWORD
     )
+    user_id = user.pk
     ACTIONS[action](user, request)
-    return HttpResponse("done")
+    return HttpResponse(str(user_id))
 
 
 urlpatterns = [*urlpatterns, path("change/<action>/<username>", change)]

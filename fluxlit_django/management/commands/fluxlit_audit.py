@@ -8,7 +8,9 @@ import json
 import sys
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from fluxlit_django import audit, conf
 from fluxlit_django.audit import Row
@@ -56,10 +58,19 @@ class Command(BaseCommand):
         return Target(
             url=options["url"].rstrip("/"),
             mount=app.mount,
-            users=tuple(User(name, password) for name, password in pairs),
+            users=tuple(User(name, password, find_id(name)) for name, password in pairs),
             patience_s=options["patience"],
             verify=not options["insecure"],
         )
+
+
+def find_id(name: str) -> str:
+    """The primary key of an account in this project's database, "" when it has none of that name."""
+    model = get_user_model()
+    try:
+        return str(model._default_manager.get_by_natural_key(name).pk)
+    except (model.DoesNotExist, DatabaseError):
+        return ""
 
 
 def as_text(rows: list[Row]) -> str:
