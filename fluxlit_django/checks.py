@@ -8,6 +8,7 @@ from typing import Any
 from django.core import checks
 
 from fluxlit_django import conf
+from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import headers
 from fluxlit_django.pages import discovery
 
@@ -32,6 +33,9 @@ def check_pages(**kwargs: Any) -> list[checks.CheckMessage]:
 def _page_problems(config: conf.Config, app: conf.AppConfig) -> Iterator[conf.Problem]:
     try:
         found = discovery.load_app(app.target)
+    except ConfigError as exc:
+        yield conf.Problem("fluxlit.E020", str(exc))
+        return
     except Exception as exc:  # whatever the user's module raises
         message = f"The pages of the app {app.name!r} cannot be imported: {type(exc).__name__}: {exc}"
         yield conf.Problem("fluxlit.E020", message)
