@@ -24,6 +24,7 @@ from django.utils.module_loading import import_string
 
 from fluxlit_django import client, conf
 from fluxlit_django.conf import AppConfig, Config, Problem
+from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import headers, routing
 from fluxlit_django.pages import discovery
 from fluxlit_django.redaction import redact
@@ -352,11 +353,12 @@ def _pages(config: Config) -> Iterator[Problem]:
 def _pages_of(config: Config, app: AppConfig) -> Iterator[Problem]:
     try:
         found = discovery.load_app(app.target)
+    except ConfigError as exc:
+        yield Problem("fluxlit.E020", str(exc))
+        return
     except Exception as exc:  # whatever the user's module raises
         said = redact(f"{type(exc).__name__}: {exc}")
-        hint = f"FLUXLIT_APP (or its APP) is {app.target}. Name a FluxLit instance, such as shop.pages:app."
-        message = f"The pages of the app {app.name!r} cannot be imported: {said}"
-        yield Problem("fluxlit.E020", message, hint if app.target else "")
+        yield Problem("fluxlit.E020", f"The pages of the app {app.name!r} cannot be imported: {said}")
         return
     for problem in found.problems(strict=config.strict_page_signatures):
         yield Problem("fluxlit.E021", problem)

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from fluxlit_django import views
 from fluxlit_django.conf import get_config
+from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.pages import discovery
 from fluxlit_django.pages.registry import FluxLit, site
 
@@ -25,11 +26,15 @@ def api_patterns() -> Iterator[URLResolver]:
 
     An app that `FLUXLIT_APP` names is imported for that; of `site` those endpoints are here that are defined
     in modules which Django has imported anyway, since a pages module is for the sidecars.
+
+    Raises:
+        ConfigError: `FLUXLIT_APP` names no app.
     """
+    apps = list(_apps())
     if find_spec("ninja") is None:
         return
     prefix = get_config().api_mount_path.strip("/")
-    for app in _apps():
+    for app in apps:
         if app.has_api:
             yield path(f"{prefix}/", app.api_urls)
 
@@ -38,6 +43,8 @@ def _apps() -> Iterator[FluxLit]:
     for target in dict.fromkeys(app.target for app in get_config().apps if app.target):
         try:
             yield discovery.load_app(target)
+        except ConfigError:
+            raise  # there is no such app: nothing would be served
         except Exception:
             # A broken module must not take the whole site down; its sidecar shows the error.
             logger.exception("%s cannot be imported, so its API is not served.", target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from importlib import import_module
+from types import ModuleType
 
 from fluxlit_django import conf
 from fluxlit_django.exceptions import ConfigError
@@ -23,13 +24,29 @@ def load_app(target: str) -> FluxLit:
         autodiscover()
         return site
     module_name, _, attribute = target.partition(":")
-    app = getattr(import_module(module_name), attribute, None)
+    module = _import_named(module_name, target)
+    app = getattr(module, attribute, None)
     if not isinstance(app, FluxLit):
-        found = "nothing" if app is None else f"a {type(app).__name__}"
-        msg = f"FLUXLIT_APP is {target!r}, which is {found}. Name a FluxLit instance, such as shop.pages:app."
-        raise ConfigError(msg)
+        found = f"has no {attribute!r}" if app is None else f"has a {type(app).__name__} of that name"
+        raise ConfigError(_wrong_target(target, f"the module {module_name!r} {found}"))
     app.import_target = target
     return app
+
+
+def _import_named(name: str, target: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
+            raise  # the module is there, and what it imports is not
+        raise ConfigError(_wrong_target(target, f"there is no module {exc.name!r}")) from None
+
+
+def _wrong_target(target: str, reason: str) -> str:
+    return (
+        f"FLUXLIT_APP is {target!r}, and {reason}. "
+        "Name a FluxLit instance as module:attribute, such as shop.pages:app."
+    )
 
 
 def autodiscover() -> None:
