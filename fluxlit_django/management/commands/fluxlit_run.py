@@ -20,6 +20,7 @@ from fluxlit_django.gateway import assets, precompress
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
+from fluxlit_django.supervisor.notify import Notifier
 from fluxlit_django.supervisor.output import Output, OutputHandler, StartScreen, uses_colour
 from fluxlit_django.supervisor.reload import Sources, Watcher
 from fluxlit_django.supervisor.supervisor import Supervisor
@@ -71,10 +72,12 @@ class Command(BaseCommand):
         screen = StartScreen(output, names, render_banner)
         watcher = Watcher(Sources.of_project(config)) if config.reload else None
         jobs = [*assets_job(config)]
-        supervisor = Supervisor(config, output.line, hooks=[screen], watcher=watcher, jobs=jobs)
+        notifier = Notifier.from_environment(os.environ)
+        hooks = [screen, notifier]
+        supervisor = Supervisor(config, output.line, hooks=hooks, watcher=watcher, jobs=jobs)
         screen.show()
         try:
-            exit_code = asyncio.run(supervisor.run())
+            exit_code = asyncio.run(run(supervisor, notifier))
         except StartupError as exc:
             raise CommandError(str(exc)) from exc
         if exit_code:
@@ -94,6 +97,12 @@ class Command(BaseCommand):
             include_deployment_checks=True,
             fail_level=checks.WARNING,
         )
+
+
+async def run(supervisor: Supervisor, notifier: Notifier) -> int:
+    """Run, and let systemd's watchdog know that the loop does; the exit code."""
+    async with notifier.heart_beat():
+        return await supervisor.run()
 
 
 def hand_down_flags(options: dict[str, Any]) -> None:
