@@ -32,7 +32,7 @@ from fluxlit_django.supervisor.command import (
     leading_import_path,
     sidecar_commands,
 )
-from fluxlit_django.supervisor.operator_line import Identity, find_operators, own_project
+from fluxlit_django.supervisor.operator_line import Identity, find_own
 from fluxlit_django.supervisor.process import Process, describe_exit
 from fluxlit_django.supervisor.sockets import SidecarSockets, bind_public_socket, show_address
 
@@ -71,8 +71,7 @@ def examine(config: Config, *, start_sidecars: bool = True) -> Iterator[Row]:
 def running_here(config: Config) -> list[Identity]:
     """Every `fluxlit_run` of this project and this user that runs now."""
     with contextlib.ExitStack() as cleanup:
-        found = [operator.identity for operator in find_operators(config.runtime_dir, cleanup)]
-    return [identity for identity in found if identity.project == own_project()]
+        return [operator.identity for operator in find_own(config.runtime_dir, None, cleanup)]
 
 
 def gateway_bind(config: Config, own: Sequence[Identity]) -> Row:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import stat
 import sys
@@ -53,27 +54,58 @@ def own_project() -> str:
     return os.path.realpath(file) if file else ""
 
 
-async def answer_operator(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    identity: Identity,
-    replace: Callable[[], Awaitable[str]],
-) -> None:
-    """The supervisor's side of one connection: greet, then do what is asked.
+class Desk:
+    """The supervisor's side: greets who connects, and does what is asked.
 
     Args:
+        identify: which supervisor this is, asked for each connection.
         replace: replaces every child; why it stopped early, or "".
+        stop: begins an orderly stop.
+        hurry: kills what still runs of a stop.
     """
-    line = ControlLine(reader, writer)
-    line.send({"type": "supervisor", **asdict(identity)})
-    try:
-        async for message in line.messages():
-            if message.get("type") == "reload":
-                line.send({"type": "reloaded", "problem": await replace()})
-    except ValueError:
-        logger.warning("Somebody sent what is no JSON to the operator socket")
-    finally:
-        line.close()
+
+    def __init__(
+        self,
+        identify: Callable[[], Identity],
+        *,
+        replace: Callable[[], Awaitable[str]],
+        stop: Callable[[], None],
+        hurry: Callable[[], None],
+    ) -> None:
+        self._identify = identify
+        self._replace = replace
+        self._stop = stop
+        self._hurry = hurry
+        self._waiting: list[ControlLine] = []
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection. Of who asked for a stop it is kept until `farewell`."""
+        line = ControlLine(reader, writer)
+        line.send({"type": "supervisor", **asdict(self._identify())})
+        try:
+            async for message in line.messages():
+                await self._do(message, line)
+        except ValueError:
+            logger.warning("Somebody sent what is no JSON to the operator socket")
+        finally:
+            if line not in self._waiting:
+                line.close()
+
+    async def _do(self, message: dict[str, Any], line: ControlLine) -> None:
+        kind = message.get("type")
+        if kind == "reload":
+            line.send({"type": "reloaded", "problem": await self._replace()})
+        elif kind == "stop":
+            self._waiting.append(line)
+            self._stop()
+        elif kind == "hurry":
+            self._hurry()
+
+    def farewell(self) -> None:
+        """Tell those who wait for the end that everything is stopped."""
+        for line in self._waiting:
+            line.send({"type": "stopped"})
+            line.close()
 
 
 class Operator:
@@ -84,6 +116,7 @@ class Operator:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             self._socket.settimeout(_GREETING_S)
@@ -116,6 +149,42 @@ class Operator:
             msg = f"fluxlit_run (process {self.identity.pid}) ended before it had replaced everything."
             raise NoAnswer(msg) from exc
 
+    def stop(self, wait_s: float) -> bool:
+        """Have it stop in order, and wait: whether it has, with all its children, before the time was over.
+
+        Raises:
+            NoAnswer: it ended otherwise meanwhile.
+        """
+        try:
+            self._socket.sendall(b'{"type": "stop"}\n')
+        except OSError as exc:
+            raise self._lost() from exc
+        return self.wait_stopped(wait_s)
+
+    def wait_stopped(self, wait_s: float) -> bool:
+        """Wait for the end of a stop that was asked for: whether it came before the time was over.
+
+        Raises:
+            NoAnswer: it ended otherwise meanwhile.
+        """
+        # Nothing of the answer is read before it is there: a time-out in its middle would lose the part.
+        if not select.select([self._socket], [], [], wait_s)[0]:
+            return False
+        self._socket.settimeout(_GREETING_S)
+        try:
+            self._read()
+        except (OSError, ValueError) as exc:
+            raise self._lost() from exc
+        return True
+
+    def hurry(self) -> None:
+        """Have it kill what still runs of a stop."""
+        with contextlib.suppress(OSError, ValueError, LookupError), Operator(self._path) as other:
+            other._socket.sendall(b'{"type": "hurry"}\n')
+
+    def _lost(self) -> NoAnswer:
+        return NoAnswer(f"fluxlit_run (process {self.identity.pid}) ended before it had stopped everything.")
+
     def _read(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(self._answers.readline())
         return message
@@ -132,6 +201,15 @@ def find_operators(runtime_dir: str, cleanup: contextlib.ExitStack) -> Iterator[
         # A socket without a listener was left behind by a supervisor that was killed.
         with contextlib.suppress(OSError, ValueError, LookupError):
             yield cleanup.enter_context(Operator(path))
+
+
+def find_own(runtime_dir: str, port: int | None, cleanup: contextlib.ExitStack) -> list[Operator]:
+    """The supervisors of this project, on a port if one is given."""
+    return [
+        operator
+        for operator in find_operators(runtime_dir, cleanup)
+        if operator.identity.project == own_project() and port in {None, operator.identity.port}
+    ]
 
 
 def _sockets(runtime_dir: str) -> Iterator[Path]:

@@ -31,8 +31,8 @@ from fluxlit_django.supervisor.command import (
 )
 from fluxlit_django.supervisor.operator_line import (
     SOCKET_NAME,
+    Desk,
     Identity,
-    answer_operator,
     own_project,
 )
 from fluxlit_django.supervisor.process import Process, ShowLine, describe_exit
@@ -79,6 +79,9 @@ class EventKind(str, enum.Enum):
     """Its replacement serves; of a sidecar, the old one goes on with the sessions it has."""
     GONE = "gone"
     """A sidecar that was replaced has ended."""
+    RELOADING = "reloading"
+    """Every child is to be replaced, one at a time."""
+    RELOADED = "reloaded"
     RELOAD_FAILED = "reload_failed"
     SERVING = "serving"
     """Every child serves for the first time."""
@@ -223,6 +226,12 @@ class Supervisor:
         self._has_terminal = has_terminal
         self._had_terminal = has_terminal()
         self._replacing = asyncio.Lock()
+        self._desk = Desk(
+            lambda: Identity(os.getpid(), self.port, own_project()),
+            replace=self._replace_on_request,
+            stop=functools.partial(self.inbox.put_nowait, signal.SIGTERM),
+            hurry=functools.partial(self.inbox.put_nowait, signal.SIGINT),
+        )
 
     def __repr__(self) -> str:
         return f"<Supervisor port {self.port}, {self.children!r}>"
@@ -234,6 +243,7 @@ class Supervisor:
             StartupError: a socket could not be had, or a child never got as far as serving.
         """
         with contextlib.ExitStack() as cleanup:
+            cleanup.callback(self._desk.farewell)  # the last: who waits may start another on our port at once
             public = bind_public_socket(self.config.gateway_host, self.config.gateway_port)
             cleanup.enter_context(public)
             names = [command.name for command in self._commands if command.kind != GATEWAY]
@@ -290,10 +300,8 @@ class Supervisor:
                 loop.remove_signal_handler(number)
 
     async def _listen_to_operators(self, listener: socket.socket) -> contextlib.closing[asyncio.Server]:
-        identity = Identity(os.getpid(), self.port, own_project())
-
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._background(answer_operator(reader, writer, identity, self._replace_on_request))
+            await self._background(self._desk.answer(reader, writer))
 
         return contextlib.closing(await asyncio.start_unix_server(answer, sock=listener))
 
@@ -572,6 +580,7 @@ class Supervisor:
         async with self._replacing:
             started = self._clock()
             logger.info("Replacing every process, one at a time")
+            self._tell(Event(EventKind.RELOADING))
             try:
                 for child in sorted(self.children, key=lambda child: child.command.kind == GATEWAY):
                     await self._replace(child)
@@ -580,6 +589,7 @@ class Supervisor:
                 logger.error("%s\nThe one before it goes on, and so do those that come after", exc)
                 return str(exc)
             logger.info("Replaced everything in %.1f s", self._clock() - started)
+            self._tell(Event(EventKind.RELOADED))
             return ""
 
     async def _replace(self, child: Child) -> None:

@@ -134,7 +134,7 @@ def test_reload__nobody_there(environment, tmp_path):
     """Without a running supervisor the command fails with the reason; a dead one's socket is nobody."""
     done = reload({**environment, "FLUXLIT_RUNTIME_DIR": str(tmp_path)})
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "No fluxlit_run of this project and this user is running." in done.stderr
 
 

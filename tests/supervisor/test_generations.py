@@ -141,7 +141,8 @@ async def test_replace__one_at_a_time():
         await run.supervisor.replace_children()
         steps = [(event.kind.value, event.child) for event in run.events]
 
-    assert steps[:4] == [
+    assert steps[:5] == [
+        ("reloading", ""),
         ("started", "default-0"),
         ("replaced", "default-0"),
         ("started", "default-1"),

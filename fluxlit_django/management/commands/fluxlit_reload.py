@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fluxlit_django.conf import get_config
 from fluxlit_django.exceptions import FluxLitError
-from fluxlit_django.supervisor.operator_line import Operator, find_operators, own_project
+from fluxlit_django.management.operators import choose
+from fluxlit_django.supervisor.operator_line import find_own
 
 
 class Command(BaseCommand):
@@ -29,8 +30,7 @@ class Command(BaseCommand):
             CommandError: no fluxlit_run is there, several are, or a new process does not serve.
         """
         with contextlib.ExitStack() as cleanup:
-            found = list(find_operators(get_config().runtime_dir, cleanup))
-            operator = choose([each for each in found if is_meant(each, options["port"])])
+            operator = choose(find_own(get_config().runtime_dir, options["port"], cleanup))
             try:
                 problem = operator.reload()
             except FluxLitError as exc:
@@ -39,30 +39,3 @@ class Command(BaseCommand):
             msg = f"Not everything is replaced; what is not goes on as it was.\n{problem}"
             raise CommandError(msg)
         self.stdout.write("Every process is replaced; sessions that were open go on until they end.")
-
-
-def is_meant(operator: Operator, port: int | None) -> bool:
-    """Whether this supervisor runs our project, on the port that was given, if any."""
-    identity = operator.identity
-    return identity.project == own_project() and port in {None, identity.port}
-
-
-def choose(operators: list[Operator]) -> Operator:
-    """The only one.
-
-    Raises:
-        CommandError: there is none, or there are several.
-    """
-    if not operators:
-        msg = (
-            "No fluxlit_run of this project and this user is running. "
-            "If it has another FLUXLIT_RUNTIME_DIR than this command, give both the same."
-        )
-        raise CommandError(msg)
-    if len(operators) > 1:
-        ports = ", ".join(str(operator.identity.port) for operator in operators)
-        msg = (
-            f"Several are running, on the ports {ports}. Name one, for example --port {ports.split(',')[0]}."
-        )
-        raise CommandError(msg)
-    return operators[0]

@@ -18,6 +18,7 @@ from fluxlit_django.exceptions import StartupError
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
+from fluxlit_django.supervisor.notify import Notifier
 from fluxlit_django.supervisor.output import JsonOutput, Output, OutputHandler, StartScreen, uses_colour
 from fluxlit_django.supervisor.supervisor import Changes, Supervisor
 
@@ -70,12 +71,17 @@ class Command(BaseCommand):
             )
 
         screen = StartScreen(output, names, render_banner)
+        notifier = Notifier.from_environment(os.environ)
         supervisor = Supervisor(
-            config, output.line, hooks=[screen], watcher=find_watcher(config), jobs=assets_job(config)
+            config,
+            output.line,
+            hooks=[screen, notifier],
+            watcher=find_watcher(config),
+            jobs=assets_job(config),
         )
         screen.show()
         try:
-            exit_code = asyncio.run(supervisor.run())
+            exit_code = asyncio.run(run(supervisor, notifier))
         except StartupError as exc:
             raise CommandError(str(exc)) from exc
         if exit_code:
@@ -95,6 +101,12 @@ class Command(BaseCommand):
             include_deployment_checks=True,
             fail_level=checks.WARNING,
         )
+
+
+async def run(supervisor: Supervisor, notifier: Notifier) -> int:
+    """Run, and let systemd's watchdog know that the loop does; the exit code."""
+    async with notifier.heart_beat():
+        return await supervisor.run()
 
 
 def hand_down_flags(options: dict[str, Any]) -> None:
