@@ -22,7 +22,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from fluxlit_django import client, conf
+from fluxlit_django import client, conf, metric_settings
 from fluxlit_django.conf import AppConfig, Config, Problem
 from fluxlit_django.gateway import headers, routing
 from fluxlit_django.pages import discovery
@@ -77,6 +77,7 @@ def settings_problems() -> list[Problem]:
         *_static_files(config),
         *_several_processes(config),
         *_timing(config),
+        *metric_settings.settings_problems(config),
         *_versions(),
     ]
 
@@ -84,7 +85,7 @@ def settings_problems() -> list[Problem]:
 def deployment_problems() -> list[Problem]:
     """What is usual in development and wrong on a site that others use."""
     config, _ = conf.load_config()
-    return list(_deployment(config))
+    return [*_deployment(config), *metric_settings.deployment_problems(config)]
 
 
 def project_problems() -> list[Problem]:
