@@ -13,6 +13,7 @@ from typing import Any
 import django
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 from channels.routing import ProtocolTypeRouter
+from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
@@ -58,7 +59,8 @@ def get_asgi_application(
         websocket: what serves the WebSockets that are not Streamlit's.
         runtime: what the requests of this process share; the process's own when None.
     """
-    django.setup(set_prefix=False)
+    if not apps.ready:  # a second time would configure logging anew, over what has been added since
+        django.setup(set_prefix=False)
     import_module("fluxlit_django.urls")  # now, not in the loop: it may import an app's modules
     runtime = runtime or get_runtime()
     compressed = assets.cache_directory(runtime.config.assets_dir)

@@ -555,6 +555,7 @@ CODES: Mapping[str, str] = {
     "fluxlit.E005": "trust_proxy_without_addresses",
     "fluxlit.E006": "root_path_conflict",
     "fluxlit.E007": "public_base_url_path_mismatch",
+    "fluxlit.E008": "metrics_path_shadows",
     "fluxlit.E010": "asgi_application_missing",
     "fluxlit.E011": "asgi_application_without_streamlit",
     "fluxlit.E012": "allowed_hosts_empty",
@@ -582,6 +583,7 @@ CODES: Mapping[str, str] = {
     "fluxlit.W037": "https_without_trust_proxy",
     "fluxlit.W040": "tests_mode",
     "fluxlit.W041": "reload_outside_debug",
+    "fluxlit.W042": "metrics_public",
 }
 """The word for every id there is. Ids and words stay: people silence the ones and filter by the others."""
 

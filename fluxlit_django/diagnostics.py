@@ -22,7 +22,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from fluxlit_django import client, conf
+from fluxlit_django import client, conf, metric_settings
 from fluxlit_django.conf import AppConfig, Config, Problem
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import headers, routing
@@ -78,6 +78,7 @@ def settings_problems() -> list[Problem]:
         *_static_files(config),
         *_several_processes(config),
         *_timing(config),
+        *metric_settings.settings_problems(config),
         *_versions(),
     ]
 
@@ -85,7 +86,7 @@ def settings_problems() -> list[Problem]:
 def deployment_problems() -> list[Problem]:
     """What is usual in development and wrong on a site that others use."""
     config, _ = conf.load_config()
-    return list(_deployment(config))
+    return [*_deployment(config), *metric_settings.deployment_problems(config)]
 
 
 def project_problems() -> list[Problem]:

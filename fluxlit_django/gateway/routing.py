@@ -88,6 +88,8 @@ class HttpRouter:
         api = runtime.config.api_mount_path
         self._liveness_path = f"{api}/healthz"
         self._readiness_path = f"{api}/readyz"
+        self._metrics_path = runtime.config.gateway_prometheus_metrics_path
+        self._metrics = _exporter(runtime)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one HTTP request."""
@@ -121,6 +123,10 @@ class HttpRouter:
             if path == self._readiness_path:
                 seen.dispatch = Dispatch.PROBE
                 await self._readiness.send(send)
+                return
+            if path == self._metrics_path:
+                seen.dispatch = Dispatch.PROBE
+                await self._metrics(scope, send, seen)
                 return
         await self._send_on(scope, receive, send, path=path, seen=seen)
 
@@ -207,6 +213,19 @@ class HttpRouter:
         await self._hop(
             scope, receive, send, app=app, path=path, viewer=decision.viewer, request_id=seen.request_id
         )
+
+
+def _exporter(runtime: Runtime) -> Callable[[Any, Any, Observation], Awaitable[None]]:
+    """What answers a scrape."""
+    if not runtime.config.enable_gateway_prometheus_metrics:
+        return _send_no_metrics
+    from fluxlit_django.gateway.metrics import Exporter
+
+    return Exporter(runtime.config, runtime.directory)
+
+
+async def _send_no_metrics(scope: Any, send: Any, seen: Observation) -> None:
+    await responses.send_text(send, 404, "Not Found.")
 
 
 class WebSocketRouter:

@@ -129,6 +129,11 @@ def configured_recorders(config: Config) -> Iterator[Recorder]:
     """What takes note of requests, as the settings say."""
     if config.enable_gateway_access_log:
         yield AccessLog(logs.redaction(config))
+    if config.enable_gateway_prometheus_metrics:
+        # Imported only when wanted: the import alone opens files where several processes share their metrics.
+        from fluxlit_django.gateway.metrics import Metrics
+
+        yield Metrics()
 
 
 @functools.cache

@@ -45,14 +45,17 @@ class Directory:
         """The sidecars of an app, whatever their state."""
         return self._by_app.get(app.name, ())
 
+    def all(self) -> Iterator[SidecarStatus]:
+        """The sidecars of every app, whatever their state."""
+        return (sidecar for sidecars in self._by_app.values() for sidecar in sidecars)
+
     def addresses(self) -> set[str]:
         """The addresses of all sidecars."""
-        return {sidecar.address for sidecars in self._by_app.values() for sidecar in sidecars}
+        return {sidecar.address for sidecar in self.all()}
 
     def newest_generation(self) -> int:
         """The newest generation of sidecars, of any app: what a page that is loaded now belongs to."""
-        generations = (sidecar.generation for sidecars in self._by_app.values() for sidecar in sidecars)
-        return max(generations, default=1)
+        return max((sidecar.generation for sidecar in self.all()), default=1)
 
     def candidates(self, app: AppConfig, wanted: Affinity, home: str | None = None) -> list[SidecarStatus]:
         """The sidecars that may answer a browser, the most likely one first.

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from fluxlit_django import metric_files
 from fluxlit_django.conf import MIB, Config
 from fluxlit_django.control import SidecarLoad, SidecarStatus, encode_sidecars
 from fluxlit_django.exceptions import StartupError
@@ -232,6 +233,8 @@ class Supervisor:
             stop=functools.partial(self.inbox.put_nowait, signal.SIGTERM),
             hurry=functools.partial(self.inbox.put_nowait, signal.SIGINT),
         )
+        self._metrics: Path | None = None
+        """Where the children keep their metrics."""
 
     def __repr__(self) -> str:
         return f"<Supervisor port {self.port}, {self.children!r}>"
@@ -249,7 +252,10 @@ class Supervisor:
             names = [command.name for command in self._commands if command.kind != GATEWAY]
             sockets = cleanup.enter_context(SidecarSockets(self.config.runtime_dir, names))
             cleanup.enter_context(self._signals_to_inbox())
-            self._prepare(public, sockets)
+            metrics = None
+            if self.config.enable_gateway_prometheus_metrics:
+                metrics = cleanup.enter_context(metric_files.folder(sockets.directory))
+            self._prepare(public, sockets, metrics)
             if hasattr(socket, "AF_UNIX"):  # nothing else keeps other users out
                 cleanup.enter_context(await self._listen_to_operators(sockets.open(SOCKET_NAME)))
             return await self._run()
@@ -269,11 +275,14 @@ class Supervisor:
 
     # Setting up.
 
-    def _prepare(self, public: socket.socket, sockets: SidecarSockets) -> None:
+    def _prepare(self, public: socket.socket, sockets: SidecarSockets, metrics: Path | None) -> None:
         self.port = public.getsockname()[1]
         self._sockets = sockets
         import_path = leading_import_path(sys.path, sysconfig.get_path("stdlib"))
         self._environment = child_environment(os.environ, port=self.port, import_path=import_path)
+        if metrics is not None:
+            self._metrics = metrics
+            self._environment = {**self._environment, metric_files.VARIABLE: str(metrics)}
         for command in self._commands:
             if command.kind == GATEWAY:
                 self.children.append(Child(command, public, self._new_recovery()))
@@ -422,6 +431,11 @@ class Supervisor:
     async def _forget_when_gone(self, process: Process) -> None:
         await process.wait()
         self._processes.discard(process)
+        if self._metrics is not None and process.pid is not None:
+            try:
+                await asyncio.to_thread(metric_files.forget_process, self._metrics, process.pid)
+            except OSError as exc:
+                logger.warning("The metrics of %s are lost: %s", process.command.name, exc)
 
     async def _end_unready(self, process: Process) -> str:
         """Make sure that a process which does not serve is gone; say what was wrong with it."""

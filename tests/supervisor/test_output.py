@@ -1,9 +1,10 @@
 """What the command shows while it runs."""
 
 import io
+import json
 import logging
 
-from fluxlit_django.supervisor.output import Output, OutputHandler, StartScreen, uses_colour
+from fluxlit_django.supervisor.output import JsonOutput, Output, OutputHandler, StartScreen, uses_colour
 from fluxlit_django.supervisor.supervisor import Event, EventKind
 
 
@@ -40,6 +41,27 @@ def test_output__line_in_colour():
     Output(stream, colour=True).line("gateway-0", "hello")
 
     assert stream.getvalue() == "\x1b[2mgateway-0 |\x1b[0m hello\n"
+
+
+def test_json_output():
+    """Whatever is shown, by a child or for people, is one JSON object per line, with its process's name."""
+    stream = Terminal()
+    output = JsonOutput(stream)
+
+    output.progress("Starting a-0 ...")
+    output.progress("")
+    output.line("a-0", "hello")
+    output.line("a-0", '{"message": "own"}')
+    output.text("\n  FluxLit\n\n  ready in 1.0 s\n")
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [
+        ("supervisor", "Starting a-0 ..."),
+        ("a-0", "hello"),
+        ("a-0", "own"),
+        ("supervisor", "FluxLit"),
+        ("supervisor", "ready in 1.0 s"),
+    ] == [(line["process"], line["message"]) for line in lines]
 
 
 def test_output__reader_gone():
