@@ -79,6 +79,8 @@ class EventKind(str, enum.Enum):
     """Its replacement serves; of a sidecar, the old one goes on with the sessions it has."""
     GONE = "gone"
     """A sidecar that was replaced has ended."""
+    RECYCLED = "recycled"
+    """A sidecar has grown too large and is to be replaced."""
     RELOAD_FAILED = "reload_failed"
     SERVING = "serving"
     """Every child serves for the first time."""
@@ -666,6 +668,7 @@ class Supervisor:
                 load.rss_bytes // MIB,
                 self.config.streamlit_max_rss_mb,
             )
+            self._tell(Event(EventKind.RECYCLED, child.command.name, restarts=child.restarts))
             try:
                 await self._replace_sidecar(child)
             except StartupError as exc:

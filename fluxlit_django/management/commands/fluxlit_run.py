@@ -15,6 +15,8 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf, logs
 from fluxlit_django.exceptions import StartupError
+from fluxlit_django.recorder import Recorder
+from fluxlit_django.snapshot import scrubber_of, take_snapshot
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
@@ -70,12 +72,18 @@ class Command(BaseCommand):
             )
 
         screen = StartScreen(output, names, render_banner)
+        recorder = make_recorder(config)
         supervisor = Supervisor(
-            config, output.line, hooks=[screen], watcher=find_watcher(config), jobs=assets_job(config)
+            config,
+            output.line,
+            hooks=[screen, recorder],
+            watcher=find_watcher(config),
+            jobs=assets_job(config),
         )
         screen.show()
         try:
-            exit_code = asyncio.run(supervisor.run())
+            with recorder:
+                exit_code = asyncio.run(supervisor.run())
         except StartupError as exc:
             raise CommandError(str(exc)) from exc
         if exit_code:
@@ -95,6 +103,13 @@ class Command(BaseCommand):
             include_deployment_checks=True,
             fail_level=checks.WARNING,
         )
+
+
+def make_recorder(config: conf.Config) -> Recorder:
+    """What keeps this start and what happens from now on for the admin."""
+    scrubber = scrubber_of(config)
+    apps = {command.name: command.app for command in commands(config)}
+    return Recorder(take_snapshot(config, sys.argv, scrubber), apps, scrubber, config)
 
 
 def hand_down_flags(options: dict[str, Any]) -> None:
