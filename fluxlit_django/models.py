@@ -136,8 +136,6 @@ class LiveSession(models.Model):
 
     id = models.UUIDField(primary_key=True, editable=False)
     worker = models.ForeignKey(GatewayWorker, models.CASCADE)
-    channel = models.CharField(max_length=120, editable=False)
-    """Name of the socket's channel, by which it can be told to close."""
     viewer_id = models.CharField(max_length=64, blank=True)
     viewer = models.CharField(max_length=200, blank=True)
     """The viewer's username; "" for nobody."""

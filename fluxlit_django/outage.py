@@ -23,7 +23,8 @@ class Outage:
     def __init__(self, what: str, model: type[Model]) -> None:
         self._what = what
         self._model = model
-        self._is_known = False
+        self.is_known = False
+        """Whether the last write failed."""
 
     def attempt(self, write: Callable[[], object]) -> bool:
         """Write; False when the database did not take it."""
@@ -31,12 +32,12 @@ class Outage:
         try:
             write()
         except (Error, ImproperlyConfigured) as exc:
-            if not self._is_known:
-                self._is_known = True
+            if not self.is_known:
+                self.is_known = True
                 logger.warning("%s. Everything else goes on.", self._reason(exc))
             return False
-        if self._is_known:
-            self._is_known = False
+        if self.is_known:
+            self.is_known = False
             logger.info("%s recorded again", self._what)
         return True
 

@@ -45,6 +45,10 @@ class Directory:
         """The sidecars of an app, whatever their state."""
         return self._by_app.get(app.name, ())
 
+    def all(self) -> list[SidecarStatus]:
+        """The sidecars of all apps."""
+        return [sidecar for sidecars in self._by_app.values() for sidecar in sidecars]
+
     def addresses(self) -> set[str]:
         """The addresses of all sidecars."""
         return {sidecar.address for sidecars in self._by_app.values() for sidecar in sidecars}
