@@ -34,7 +34,7 @@ class ModelVersion(models.Model):
 class SettingsSnapshot(models.Model):
     """What one `fluxlit_run` started with, without any secret; see `fluxlit_django.snapshot`."""
 
-    at = models.DateTimeField("started at", default=timezone.now, db_index=True)
+    at = models.DateTimeField("start", default=timezone.now, db_index=True)
     host = models.CharField(max_length=255)
     pid = models.PositiveIntegerField("process id")
     command_line = models.TextField()
@@ -50,7 +50,6 @@ class SettingsSnapshot(models.Model):
     """How many diagnostics there are."""
 
     class Meta:
-        verbose_name = "start"
         ordering = ("-id",)
         default_permissions = ("view",)
 
@@ -76,7 +75,7 @@ class SidecarEvent(models.Model):
         SERVING = "serving", "everything serves"
         STOPPING = "stopping", "stopping"
 
-    at = models.DateTimeField(default=timezone.now, db_index=True)
+    at = models.DateTimeField("time", default=timezone.now, db_index=True)
     kind = models.CharField("event", max_length=16, choices=Kind.choices)
     child = models.CharField("process", max_length=64, blank=True)
     """`gateway-0`, or `<app>-<index>` for a sidecar; "" for the supervisor itself."""

@@ -33,7 +33,7 @@ from fluxlit_django.outage import Outage
 
 MISSED_REPORTS = 4  # after which a worker counts as gone
 _SHORTEST_PATIENCE_S = 20.0
-_KEPT_SAMPLES = 60
+KEPT_SAMPLES = 60
 _MOST_WRITTEN = 1000  # rows of one report
 _MOST_SIDECARS = 50  # of which samples are kept
 _BATCH = 250
@@ -90,7 +90,7 @@ class Reporter:
         self._patience = patience(runtime.config.live_sessions_interval_s)
         self._written: dict[uuid.UUID, tuple[Any, ...]] = {}
         """What was last written of each socket, the one longest ago first."""
-        self._samples: deque[Sample] = deque(maxlen=_KEPT_SAMPLES)
+        self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self.worker = GatewayWorker(
             id=uuid.uuid4(), host=socket.gethostname(), pid=os.getpid(), started_at=timezone.now()
         )

@@ -182,22 +182,25 @@ async def test_worker__tells_and_ends(
     rerun = BackMsg()
     rerun.rerun_script.query_string = "x"
     with start_worker(server, FLUXLIT_LIVE_SESSIONS_INTERVAL_S="0.1") as worker:
+        # Other tests' workers report into the same database.
+        own = f"SELECT id FROM fluxlit_gatewayworker WHERE pid = {worker.process.pid}"
         async with open_socket(worker, additional_headers=headers) as socket:
             await socket.send(rerun.SerializeToString())
             await socket.recv()
             ((id, viewer, app, sidecar, received, sent),) = await rows(
                 path,
-                "SELECT id, viewer, app, sidecar, bytes_in, bytes_out FROM fluxlit_livesession WHERE reruns",
+                "SELECT id, viewer, app, sidecar, bytes_in, bytes_out FROM fluxlit_livesession"
+                f" WHERE reruns AND worker_id = ({own})",
             )
             with sqlite3.connect(path, timeout=TIMEOUT_S) as connection:
                 connection.execute("UPDATE fluxlit_livesession SET must_end = 1 WHERE id = ?", (id,))
             connection.close()
             with pytest.raises(websockets.ConnectionClosed) as closed:
                 await asyncio.wait_for(socket.recv(), TIMEOUT_S)
-        await rows(path, "SELECT 1 WHERE NOT EXISTS (SELECT * FROM fluxlit_livesession)")
+        await rows(path, f"SELECT 1 WHERE NOT EXISTS (SELECT * FROM fluxlit_livesession WHERE id = '{id}')")
         worker.terminate()
         await asyncio.to_thread(worker.process.wait, TIMEOUT_S)
-        await rows(path, "SELECT 1 WHERE NOT EXISTS (SELECT * FROM fluxlit_gatewayworker)")
+        await rows(path, f"SELECT 1 WHERE NOT EXISTS ({own})")
 
     assert ("ada", "open", "open-0") == (viewer, app, sidecar)
     assert received == sent == len(rerun.SerializeToString())

@@ -36,7 +36,7 @@ def test_prune__days():
 
     printed = prune("--days", "30")
 
-    assert "Deleted 1 start and 1 event.\n" == printed
+    assert "Deleted 1 settings snapshot and 1 event.\n" == printed
     assert [newest] == list(SettingsSnapshot.objects.all())
     assert [young] == list(SidecarEvent.objects.all())
 
@@ -50,7 +50,7 @@ def test_prune__settings(settings):
 
     printed = prune()
 
-    assert "Deleted 0 starts and 2 events.\n" == printed
+    assert "Deleted 0 settings snapshots and 2 events.\n" == printed
     assert 2 == SidecarEvent.objects.count()
 
 
@@ -62,7 +62,7 @@ def test_prune__in_batches():
 
     printed = prune("--days", "1")
 
-    assert "Deleted 0 starts and 2500 events.\n" == printed
+    assert "Deleted 0 settings snapshots and 2500 events.\n" == printed
 
 
 @pytest.mark.django_db

@@ -13,7 +13,9 @@ from fluxlit_django.conf import get_config
 class Command(BaseCommand):
     """Deletes what the admin shows of the past and nobody needs any more."""
 
-    help = "Delete the starts and events that are older than some days; the newest start stays."
+    help = (
+        "Delete the settings snapshots and events that are older than some days; the newest snapshot stays."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The one option."""
@@ -33,7 +35,7 @@ class Command(BaseCommand):
             msg = f"--days is {days}. Use a number over 0."
             raise CommandError(msg)
         starts, events = history.prune(days=days, events=config.history_events)
-        self.stdout.write(f"Deleted {_count(starts, 'start')} and {_count(events, 'event')}.")
+        self.stdout.write(f"Deleted {_count(starts, 'settings snapshot')} and {_count(events, 'event')}.")
 
 
 def _count(number: int, word: str) -> str:
