@@ -20,9 +20,9 @@ from django.conf import settings
 from django.core import checks
 
 import fluxlit_django
-from fluxlit_django.conf import DEFAULT_APP, AppConfig, Config, setting_fields
+from fluxlit_django.conf import DEFAULT_APP, AppConfig, Config, explain, setting_fields
 from fluxlit_django.models import SettingsSnapshot
-from fluxlit_django.redaction import REDACTED, redact, redact_arguments
+from fluxlit_django.redaction import redact, redact_arguments
 from fluxlit_django.scrubbing import Scrubber, secrets_of
 
 _OUR_IDS = "fluxlit."
@@ -111,7 +111,8 @@ def shown(value: Any) -> str:
 
 def _facts(snapshot: SettingsSnapshot) -> Iterator[tuple[str, tuple[str, str]]]:
     for name, entry in snapshot.settings.items():
-        yield name, (shown(entry["value"]), str(entry["source"]))
+        place = entry.get("place", "")
+        yield name, (shown(entry["value"]), f"{entry['source']}{f' ({place})' if place else ''}")
     for name, number in snapshot.versions.items():
         yield f"version of {name}", (str(number), "")
     yield "command line", (snapshot.command_line, "")
@@ -119,11 +120,8 @@ def _facts(snapshot: SettingsSnapshot) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def _settings(config: Config) -> dict[str, dict[str, Any]]:
     return {
-        f"FLUXLIT_{field.name.upper()}": {
-            "value": _value(getattr(config, field.name), is_secret=field.metadata["secret"]),
-            "source": config.sources.get(field.name, "default"),
-        }
-        for field in setting_fields()
+        setting.name: {"value": setting.value, "source": setting.source, "place": setting.place}
+        for setting in explain(config)
     }
 
 
@@ -132,7 +130,7 @@ def _apps(config: Config) -> dict[str, dict[str, Any]]:
     defaults = {field.name: field.default for field in dataclasses.fields(AppConfig)}
     return {
         f"APPS.{app.name}.{name}": {
-            "value": _value(value, is_secret=False),
+            "value": redact(value),
             "source": "default" if value == defaults[name] else "settings",
         }
         for app in config.apps
@@ -140,17 +138,6 @@ def _apps(config: Config) -> dict[str, dict[str, Any]]:
         for name, value in dataclasses.asdict(app).items()
         if name != "name"
     }
-
-
-def _value(value: Any, *, is_secret: bool) -> Any:
-    if is_secret:
-        return REDACTED if value else ""
-    if isinstance(value, str) and value.startswith("{"):
-        try:
-            return json.dumps(redact(json.loads(value)))
-        except ValueError:
-            return REDACTED
-    return list(map(redact, value)) if isinstance(value, tuple) else redact(value)
 
 
 def _versions() -> dict[str, str]:

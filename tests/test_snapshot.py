@@ -35,8 +35,9 @@ def test_take_snapshot():
 
     snapshot = take_snapshot(config, ["manage.py", "fluxlit_run", "--workers", "3"], scrubber_of(config))
 
-    assert {"value": 3, "source": "flag"} == snapshot.settings["FLUXLIT_WORKERS"]
-    assert {"value": [], "source": "default"} == snapshot.settings["FLUXLIT_STREAMLIT_PREIMPORT"]
+    assert {"value": 3, "source": "flag", "place": "--workers"} == snapshot.settings["FLUXLIT_WORKERS"]
+    unset = snapshot.settings["FLUXLIT_STREAMLIT_PREIMPORT"]
+    assert {"value": [], "source": "default", "place": ""} == unset
     assert {"value": "/explore", "source": "settings"} == snapshot.settings["APPS.explore.mount"]
     assert {"value": "login", "source": "default"} == snapshot.settings["APPS.explore.access"]
     assert "manage.py fluxlit_run --workers 3" == snapshot.command_line

@@ -70,7 +70,7 @@ def test_list__many(admin_client, django_assert_num_queries):
 
 @pytest.mark.django_db(transaction=True)
 async def test_disconnect__tells_the_socket(admin_client):
-    """The gateway workers are told which socket it is, its row is marked, and who did it is in the admin's log."""
+    """The workers are told which socket it is, its row is marked, and the admin's log has who did it."""
     layer = get_channel_layer()
     channel = await layer.new_channel()
     await layer.group_add(revocation.GATEWAYS, channel)

@@ -11,6 +11,7 @@ import pytest
 import websockets
 from django.utils import timezone
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from fluxlit_django.conf import Config
 from fluxlit_django.control import SidecarStatus
@@ -181,12 +182,15 @@ async def test_worker__tells_and_ends(
     path = database[0]
     rerun = BackMsg()
     rerun.rerun_script.query_string = "x"
+    finished = ForwardMsg(script_finished=ForwardMsg.FINISHED_SUCCESSFULLY)
+    frames = [rerun.SerializeToString(), finished.SerializeToString()]
     with start_worker(server, FLUXLIT_LIVE_SESSIONS_INTERVAL_S="0.1") as worker:
         # Other tests' workers report into the same database.
         own = f"SELECT id FROM fluxlit_gatewayworker WHERE pid = {worker.process.pid}"
         async with open_socket(worker, additional_headers=headers) as socket:
-            await socket.send(rerun.SerializeToString())
-            await socket.recv()
+            for frame in frames:  # the sidecar sends them back, as if it had run
+                await socket.send(frame)
+                await socket.recv()
             ((id, viewer, app, sidecar, received, sent),) = await rows(
                 path,
                 "SELECT id, viewer, app, sidecar, bytes_in, bytes_out FROM fluxlit_livesession"
@@ -203,5 +207,5 @@ async def test_worker__tells_and_ends(
         await rows(path, f"SELECT 1 WHERE NOT EXISTS ({own})")
 
     assert ("ada", "open", "open-0") == (viewer, app, sidecar)
-    assert received == sent == len(rerun.SerializeToString())
+    assert received == sent == sum(map(len, frames))
     assert (4410, "ended by an administrator") == (closed.value.rcvd.code, closed.value.rcvd.reason)
