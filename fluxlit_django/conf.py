@@ -509,6 +509,16 @@ class Config:
         (), parse_list, "Further cookies that reach a sidecar, besides Streamlit's own."
     )
 
+    live_sessions_interval_s: float = setting(
+        5.0, seconds(0), "Time between a gateway worker's reports to the admin; 0 for none.", unit="seconds"
+    )
+    history_days: int = setting(
+        90, whole_number(0, 36_500), "Days for which starts and events are kept; 0 for ever.", unit="days"
+    )
+    history_events: int = setting(
+        100_000, whole_number(0, 1 << 31), "Most events that are kept; 0 for any number."
+    )
+
     apps: tuple[AppConfig, ...] = ()
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
     """Where each field's value came from: `flag`, `environment`, `settings` or `default`."""

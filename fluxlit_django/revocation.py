@@ -39,6 +39,9 @@ RECHECK = "fluxlit.recheck"
 SIGNED_OUT = "fluxlit.signed_out"
 """Type of the message on which a socket closes: its session is about to end."""
 
+END = "fluxlit.end"
+"""Type of the message on which a socket closes: an administrator wants it to."""
+
 
 def user_group(user_id: str) -> str:
     """The group of a user's sockets."""
@@ -48,6 +51,11 @@ def user_group(user_id: str) -> str:
 def session_group(session_key: str) -> str:
     """The group of a session's sockets. Its name gives nothing of the key away."""
     return f"session.{_digest(session_key)}"
+
+
+def socket_group(id: str) -> str:
+    """The group of one socket of a signed-in viewer, by its id in the admin."""
+    return f"socket.{id}"
 
 
 def _digest(text: str) -> str:

@@ -6,6 +6,8 @@ Field numbers are those of `BackMsg.proto`, `ForwardMsg.proto` and `NewSession.p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 SUBPROTOCOL = "streamlit"
 
 RERUN_SCRIPT_FIELD = 11
@@ -20,8 +22,15 @@ FINISHED_EARLY_FOR_RERUN = 2
 NEW_SESSION_FIELD, INITIALIZE_FIELD, SESSION_ID_FIELD = 4, 1, 6
 """`ForwardMsg.new_session`, `NewSession.initialize` and `Initialize.session_id`: a message in each other."""
 
+NAVIGATION_FIELD, PAGES_FIELD, CURRENT_PAGE_FIELD = 23, 2, 4
+"""`ForwardMsg.navigation`, `Navigation.app_pages` and `Navigation.page_script_hash`."""
+
+PAGE_HASH_FIELD, IS_DEFAULT_FIELD, PAGE_PATH_FIELD = 1, 4, 6
+"""`AppPage.page_script_hash`, `AppPage.is_default` and `AppPage.url_pathname`."""
+
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _MOST_FIELDS = 16  # looked at in one message, which may be of anybody's making
+_LONGEST_NAVIGATION = 1 << 16  # bytes
 _LONGEST_FINISHED_MESSAGE = 512  # bytes; in fact a hash and two numbers
 
 
@@ -57,6 +66,22 @@ def session_id(frame: bytes) -> str:
     return frame.decode("utf-8", "replace")
 
 
+def page_path(frame: bytes) -> str | None:
+    """The path of the page that a run shows, below its app's; None in all but one frame of a run."""
+    if len(frame) > _LONGEST_NAVIGATION:
+        return None
+    navigation = _find_field(frame, NAVIGATION_FIELD)
+    if not navigation:
+        return None
+    fields = list(_fields(navigation))
+    current = next((value for number, value in fields if number == CURRENT_PAGE_FIELD), None)
+    for page in (dict(_fields(value)) for number, value in fields if number == PAGES_FIELD):
+        if current and page.get(PAGE_HASH_FIELD) == current:
+            path = b"" if IS_DEFAULT_FIELD in page else page.get(PAGE_PATH_FIELD, b"")
+            return "/" + path.decode("utf-8", "replace")
+    return None
+
+
 def session_to_resume(subprotocols: bytes) -> str:
     """The session that a browser asks for again when it reconnects; "" for a new one.
 
@@ -65,6 +90,21 @@ def session_to_resume(subprotocols: bytes) -> str:
     """
     entries = subprotocols.split(b",")
     return entries[2].strip().decode("latin-1") if len(entries) > 2 else ""
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of a message of ours, by number; those that are not length-delimited are empty."""
+    position = 0
+    while position < len(data):
+        tag, position = _read_varint(data, position)
+        length, position = _read_varint(data, position)
+        if tag & 7 == _LENGTH_DELIMITED:
+            yield tag >> 3, data[position : position + length]
+            position += length
+        elif tag & 7 == _VARINT:
+            yield tag >> 3, b""
+        else:
+            return
 
 
 def _find_field(data: bytes, wanted: int) -> bytes:

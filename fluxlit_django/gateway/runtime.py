@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fluxlit_django import logs
 from fluxlit_django.conf import Config, get_config
@@ -20,6 +20,9 @@ from fluxlit_django.gateway.observation import Recorder
 from fluxlit_django.gateway.switchboard import Switchboard
 from fluxlit_django.gateway.upstream import Clients, Directory, SessionHomes, configured_sidecars
 
+if TYPE_CHECKING:
+    from fluxlit_django.gateway.live import LiveSocket
+
 _LEAVE_S = 0.5
 
 
@@ -29,6 +32,10 @@ class Socket(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether a rerun is under way."""
+
+    @property
+    def live(self) -> LiveSocket | None:
+        """What is told of it in the admin."""
 
     async def leave(self, code: int, reason: str) -> None:
         """Close it from our side."""
@@ -79,6 +86,11 @@ class Runtime:
                 await self.clients.close(keep=self.directory.addresses())
             elif message["type"] == "retire":
                 on_retire()
+
+    def live_sockets(self) -> list[LiveSocket]:
+        """What is told of the open sockets in the admin. Callable from any thread."""
+        # The copy is made in one step, while the loop stands still.
+        return [each.live for each in self.sockets.copy() if each.live is not None]
 
     @contextlib.contextmanager
     def transfer(self) -> Iterator[None]:

@@ -45,9 +45,9 @@ class Directory:
         """The sidecars of an app, whatever their state."""
         return self._by_app.get(app.name, ())
 
-    def all(self) -> Iterator[SidecarStatus]:
+    def all(self) -> list[SidecarStatus]:
         """The sidecars of every app, whatever their state."""
-        return (sidecar for sidecars in self._by_app.values() for sidecar in sidecars)
+        return [sidecar for sidecars in self._by_app.values() for sidecar in sidecars]
 
     def addresses(self) -> set[str]:
         """The addresses of all sidecars."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
+import uuid
 from typing import Any
 
 import aiohttp
@@ -29,6 +31,7 @@ from fluxlit_django.gateway import (
 from fluxlit_django.gateway.access import Decision, Verdict
 from fluxlit_django.gateway.http import request_headers
 from fluxlit_django.gateway.identity import Viewer
+from fluxlit_django.gateway.live import LiveSocket
 from fluxlit_django.gateway.observation import Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
 
@@ -40,6 +43,8 @@ CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")
 _DENIED = {Verdict.SIGN_IN: Refusal.SIGN_IN, Verdict.FORBID: Refusal.FORBIDDEN}
 BUSY = 4503, "all sidecars are busy"
 """So does this one: Django then answers with the page that says so."""
+ENDED = 4410, "ended by an administrator"
+"""And this one: the page begins anew, as another session."""
 
 _NO_STATUS, _ABNORMAL = 1005, 1006
 _NEVER_SENT = {1004, _NO_STATUS, _ABNORMAL, 1015}
@@ -80,7 +85,9 @@ class StreamlitConsumer(AsyncConsumer):
         self._is_waiting = False
         self._rerun_began = 0.0
         self._seen: Observation
+        self._id = uuid.uuid4()
         self.is_busy = False
+        self.live: LiveSocket | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one socket, and leave nothing behind however it ends.
@@ -148,6 +155,7 @@ class StreamlitConsumer(AsyncConsumer):
             raise StopConsumer from None
         await self.send({"type": "websocket.accept", "subprotocol": _accepted_subprotocol(self._sidecar)})
         self._stop_waiting()
+        self.live = self._make_live()
         self._runtime.sockets.add(self)
         self._schedule_recheck()
         self._pump = asyncio.create_task(self._relay_to_browser(self._sidecar))
@@ -189,6 +197,8 @@ class StreamlitConsumer(AsyncConsumer):
             self._missed.append(message_type)
         elif message_type == revocation.SIGNED_OUT:
             self._leaving = asyncio.create_task(self.leave(*CLOSE[Verdict.SIGN_IN]))
+        elif message_type == revocation.END:
+            self._leaving = asyncio.create_task(self.leave(*ENDED))
         else:
             if self._recheck is not None:
                 self._recheck.cancel()  # the answer may be older than this message
@@ -268,6 +278,7 @@ class StreamlitConsumer(AsyncConsumer):
             revocation.EVERYBODY,
             revocation.user_group(viewer.id),
             revocation.session_group(key),
+            revocation.socket_group(str(self._id)),
         ]
         await self._runtime.switchboard.join(self._groups, self)
 
@@ -352,6 +363,7 @@ class StreamlitConsumer(AsyncConsumer):
             frame = await sidecar.receive()
             if frame.type is aiohttp.WSMsgType.BINARY:
                 self._note_session(frame.data)
+                self._note_page(frame.data)
                 self._note_end_of_rerun(frame.data)
                 await self.send({"type": "websocket.send", "bytes": frame.data})
             elif frame.type is aiohttp.WSMsgType.TEXT:
@@ -360,6 +372,22 @@ class StreamlitConsumer(AsyncConsumer):
                 return _sendable(frame.data or _NO_STATUS, INTERNAL_ERROR), frame.extra or ""
             else:  # the connection ended without a close frame, or broke the protocol
                 return INTERNAL_ERROR, "the Streamlit app went away"
+
+    def _make_live(self) -> LiveSocket:
+        """What is told of this socket in the admin."""
+        viewer, loop = self._decision.viewer, asyncio.get_running_loop()
+        return LiveSocket(
+            app=self._app.name,
+            viewer_id=viewer.id if viewer is not None else "",
+            viewer=viewer.username if viewer is not None else "",
+            seen=self._seen,
+            end=functools.partial(loop.call_soon_threadsafe, self.hear, revocation.END),
+            id=self._id,
+        )
+
+    def _note_page(self, frame: bytes) -> None:
+        if self.is_busy and self.live is not None and (page := protocol.page_path(frame)) is not None:
+            self.live.page = page
 
     def _note_session(self, frame: bytes) -> None:
         """Remember at which sidecar the session is, for what asks for it without a cookie."""

@@ -14,7 +14,7 @@ from django.urls import get_resolver
 from fluxlit_django import logs
 from fluxlit_django.control import LISTEN_FD_VARIABLE
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.gateway import uvicorn_server
+from fluxlit_django.gateway import live, uvicorn_server
 from fluxlit_django.gateway.runtime import get_runtime
 
 logger = logging.getLogger(__name__)
@@ -29,13 +29,14 @@ def serve() -> None:
     # first request doesn't wait for its imports.
     _ = get_resolver().url_patterns
     listener = socket.socket(fileno=int(os.environ[LISTEN_FD_VARIABLE]))
-    if config.server == "daphne":
-        # Imported only when chosen: the import installs Twisted's reactor.
-        from fluxlit_django.gateway import daphne_server
+    with live.reporting(get_runtime()):
+        if config.server == "daphne":
+            # Imported only when chosen: the import installs Twisted's reactor.
+            from fluxlit_django.gateway import daphne_server
 
-        daphne_server.serve(application, get_runtime(), listener)
-    else:
-        uvicorn_server.serve(application, get_runtime(), listener)
+            daphne_server.serve(application, get_runtime(), listener)
+        else:
+            uvicorn_server.serve(application, get_runtime(), listener)
 
 
 def _application() -> object:

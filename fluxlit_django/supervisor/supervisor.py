@@ -83,6 +83,8 @@ class EventKind(str, enum.Enum):
     RELOADING = "reloading"
     """Every child is to be replaced, one at a time."""
     RELOADED = "reloaded"
+    RECYCLED = "recycled"
+    """A sidecar has grown too large and is to be replaced."""
     RELOAD_FAILED = "reload_failed"
     SERVING = "serving"
     """Every child serves for the first time."""
@@ -690,6 +692,7 @@ class Supervisor:
                 load.rss_bytes // MIB,
                 self.config.streamlit_max_rss_mb,
             )
+            self._tell(Event(EventKind.RECYCLED, child.command.name, restarts=child.restarts))
             try:
                 await self._replace_sidecar(child)
             except StartupError as exc:

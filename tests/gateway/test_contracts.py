@@ -7,8 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 from streamlit import config
+from streamlit.proto.AppPage_pb2 import AppPage
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.Navigation_pb2 import Navigation
 from streamlit.proto.NewSession_pb2 import Initialize, NewSession
 from streamlit.web.server.starlette import starlette_app
 
@@ -23,6 +25,12 @@ def test_field_numbers():
     assert protocol.NEW_SESSION_FIELD == ForwardMsg.DESCRIPTOR.fields_by_name["new_session"].number
     assert protocol.INITIALIZE_FIELD == NewSession.DESCRIPTOR.fields_by_name["initialize"].number
     assert protocol.SESSION_ID_FIELD == Initialize.DESCRIPTOR.fields_by_name["session_id"].number
+    assert protocol.NAVIGATION_FIELD == ForwardMsg.DESCRIPTOR.fields_by_name["navigation"].number
+    assert protocol.PAGES_FIELD == Navigation.DESCRIPTOR.fields_by_name["app_pages"].number
+    assert protocol.CURRENT_PAGE_FIELD == Navigation.DESCRIPTOR.fields_by_name["page_script_hash"].number
+    assert protocol.PAGE_HASH_FIELD == AppPage.DESCRIPTOR.fields_by_name["page_script_hash"].number
+    assert protocol.IS_DEFAULT_FIELD == AppPage.DESCRIPTOR.fields_by_name["is_default"].number
+    assert protocol.PAGE_PATH_FIELD == AppPage.DESCRIPTOR.fields_by_name["url_pathname"].number
 
 
 def test_asks_for_rerun():
@@ -92,6 +100,28 @@ def test_session_id():
 def test_session_id__nonsense(frame):
     """A frame that is no message is of no session, and raises nothing."""
     assert protocol.session_id(frame) == ""
+
+
+@pytest.mark.parametrize(("current", "expected"), [("a", "/"), ("b", "/orders"), ("c", None)])
+def test_page_path(current, expected):
+    """The page that a run shows is told from the others; the default one is at the app's root."""
+    message = ForwardMsg(hash="h")
+    message.metadata.cacheable = True
+    message.navigation.sections[:] = ["", "Shop"]
+    message.navigation.app_pages.add(
+        page_script_hash="a", page_name="Home", is_default=True, url_pathname="x"
+    )
+    message.navigation.app_pages.add(page_script_hash="b", page_name="Orders", url_pathname="orders")
+    message.navigation.expanded = True
+    message.navigation.page_script_hash = current
+
+    assert expected == protocol.page_path(message.SerializeToString())
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xba\x01\x02\x12\xff", b"\xba\x01\x01\x1d", bytes(1 << 17)])
+def test_page_path__nonsense(frame):
+    """A frame that is no message of pages names none, and raises nothing."""
+    assert protocol.page_path(frame) is None
 
 
 def test_session_to_resume():

@@ -292,6 +292,7 @@ def run(monkeypatch, settings, tmp_path):
     conf.get_config.cache_clear()
 
 
+@pytest.mark.django_db(transaction=True)  # the start is recorded
 def test_fluxlit_run__port_in_use(run):
     """The message names the address, the reason and the remedy."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -305,6 +306,7 @@ def test_fluxlit_run__port_in_use(run):
     assert caught.value.returncode == 1
 
 
+@pytest.mark.django_db(transaction=True)  # the start is recorded
 def test_fluxlit_run__missing_script(run, settings, tmp_path):
     """A script that is not there is named, with its app, before anything is started."""
     missing = tmp_path / "nothing.py"
@@ -318,6 +320,7 @@ def test_fluxlit_run__missing_script(run, settings, tmp_path):
     )
 
 
+@pytest.mark.django_db(transaction=True)  # the start is recorded
 def test_fluxlit_run__script_is_a_directory(run, settings, tmp_path):
     """So is one that cannot be read."""
     (tmp_path / "folder.py").mkdir()
@@ -341,6 +344,7 @@ def test_fluxlit_run__bad_flag(run, flags, problem):
         run(*flags)
 
 
+@pytest.mark.django_db(transaction=True)  # the start is recorded
 def test_fluxlit_run__flags_reach_children(run):
     """What was given on the command line is there for every process that reads the configuration."""
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(CommandError):
@@ -352,6 +356,7 @@ def test_fluxlit_run__flags_reach_children(run):
     assert config.sources["server"] == "default"
 
 
+@pytest.mark.django_db(transaction=True)  # the start is recorded
 def test_fluxlit_run__bad_runtime_directory(run, settings, tmp_path):
     """A runtime directory that is open to others is refused with the command that closes it."""
     directory = tmp_path / "open"

@@ -15,6 +15,8 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf, logs
 from fluxlit_django.exceptions import StartupError
+from fluxlit_django.recorder import Recorder
+from fluxlit_django.snapshot import scrubber_of, take_snapshot
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
@@ -71,17 +73,18 @@ class Command(BaseCommand):
             )
 
         screen = StartScreen(output, names, render_banner)
-        notifier = Notifier.from_environment(os.environ)
+        notifier, recorder = Notifier.from_environment(os.environ), make_recorder(config)
         supervisor = Supervisor(
             config,
             output.line,
-            hooks=[screen, notifier],
+            hooks=[screen, notifier, recorder],
             watcher=find_watcher(config),
             jobs=assets_job(config),
         )
         screen.show()
         try:
-            exit_code = asyncio.run(run(supervisor, notifier))
+            with recorder:
+                exit_code = asyncio.run(run(supervisor, notifier))
         except StartupError as exc:
             raise CommandError(str(exc)) from exc
         if exit_code:
@@ -107,6 +110,13 @@ async def run(supervisor: Supervisor, notifier: Notifier) -> int:
     """Run, and let systemd's watchdog know that the loop does; the exit code."""
     async with notifier.heart_beat():
         return await supervisor.run()
+
+
+def make_recorder(config: conf.Config) -> Recorder:
+    """What keeps this start and what happens from now on for the admin."""
+    scrubber = scrubber_of(config)
+    apps = {command.name: command.app for command in commands(config)}
+    return Recorder(take_snapshot(config, sys.argv, scrubber), apps, scrubber, config)
 
 
 def hand_down_flags(options: dict[str, Any]) -> None:
