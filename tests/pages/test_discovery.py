@@ -32,7 +32,7 @@ def test_load_app__not_an_app(attribute: str, found: str) -> None:
 
 def test_load_app__no_such_module() -> None:
     """So is one in a module that is not there, with the part of its name that is wrong."""
-    with pytest.raises(ConfigError, match=r"there is no module 'tests.no_such_module'"):
+    with pytest.raises(ConfigError, match=r"there is no module 'tests\.no_such_module'"):
         load_app("tests.no_such_module.pages:app")
 
 
