@@ -82,6 +82,24 @@ def test_example__template(pages: dict[str, Any], rf: Any, admin_user: Any) -> N
     assert "The app" not in html
 
 
+@pytest.mark.django_db
+def test_readme__its_page(pages: dict[str, Any], admin_user: Any) -> None:
+    """So does the README's."""
+    [code] = [block for block in readme_blocks() if "def show_open" in block]
+    exec(code.replace("from shop.", "from project.shop."), {"__name__": "readme_pages"})
+    client = FluxLitTestClient()
+    client.force_login(admin_user)
+
+    at = client.streamlit(query_params={"page": "open"})
+
+    client.assert_no_streamlit_exception(at)
+    assert "admin: 0 open" == at.markdown[0].value
+
+
+def readme_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
 def test_code__formatted() -> None:
     """Its code is formatted as the package's."""
     for block in BLOCKS:
