@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission
 
-from fluxlit_django.pages.context import find_user
+from fluxlit_django import users
 from project.shop import streamlit_pages
 
 
@@ -30,7 +30,7 @@ def test_may_import__staff_with_the_permission(clerk, member):
     permission = Permission.objects.get(codename="add_order")
 
     def may_import(user):
-        return streamlit_pages.may_import(find_user(str(user.pk)))
+        return streamlit_pages.may_import(users.find(str(user.pk)))
 
     without = may_import(clerk)
     clerk.user_permissions.add(permission)
@@ -41,4 +41,4 @@ def test_may_import__staff_with_the_permission(clerk, member):
     clerk.save()
 
     assert (False, (True, False), False) == (without, with_it, may_import(clerk))
-    assert not streamlit_pages.may_import(find_user(""))
+    assert not streamlit_pages.may_import(users.find(""))
