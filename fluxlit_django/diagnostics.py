@@ -176,7 +176,7 @@ def _hosts(config: Config) -> Iterator[Problem]:
     allowed = settings.ALLOWED_HOSTS
     if not allowed and not settings.DEBUG:
         message = "ALLOWED_HOSTS is empty, so that every request is answered 400."
-        yield Problem("fluxlit.E012", message, "Name the public host, for example shop.example.com.")
+        yield Problem("fluxlit.W010", message, "Name the public host, for example shop.example.com.")
         return
     host = urlsplit(config.public_base_url).hostname
     if host and allowed and not validate_host(f"[{host}]" if ":" in host else host, allowed):
@@ -334,7 +334,7 @@ def _login(config: Config) -> Iterator[Problem]:
         return
     message = f"Your URLs have nothing at LOGIN_URL, {str(settings.LOGIN_URL)!r}, where viewers must sign in."
     hint = "Set LOGIN_URL, for example to 'admin:login', or open the app to everybody: FLUXLIT_ACCESS=public."
-    yield Problem("fluxlit.E014", message, hint)
+    yield Problem("fluxlit.W016", message, hint)
 
 
 def _is_login_served(config: Config) -> bool:
