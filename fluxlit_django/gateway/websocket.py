@@ -393,6 +393,7 @@ class StreamlitConsumer(AsyncConsumer):
         """Remember at which sidecar the session is, for what asks for it without a cookie."""
         if not self._is_known and (session_id := protocol.session_id(frame)):
             self._is_known = True
+            self._seen.session = session_id
             self._runtime.homes.learn(session_id, self._address)
 
     def _note_end_of_rerun(self, frame: bytes) -> None:
