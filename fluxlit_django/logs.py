@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from fluxlit_django.conf import Config
-from fluxlit_django.log_redaction import Redaction, redacting
+from fluxlit_django.log_redaction import MakeRecord, Redaction, redacting
 
 ACCESS_LOGGER = "fluxlit_django.access"
 """The logger of one line for each request and each socket."""
@@ -25,6 +25,7 @@ _NOISY = ("httpx", "httpcore", "uvicorn.error", "daphne", "twisted", "asyncio")
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "request_id"}
 _PLAIN = frozenset({type(None), bool, int, float})
+_PLAIN_FACTORIES: set[MakeRecord] = {logging.LogRecord}
 _make_record = logging.getLogRecordFactory()
 
 
@@ -114,7 +115,15 @@ def redaction(config: Config) -> Redaction:
 
 def keep_secrets_out(config: Config) -> None:
     """Have every record of this process made without the secrets in URLs. May be called again."""
-    logging.setLogRecordFactory(redacting(_make_record, redaction(config), except_for=ACCESS_LOGGER))
+    factory = redacting(_make_record, redaction(config), except_for=ACCESS_LOGGER)
+    if _make_record is logging.LogRecord:
+        _PLAIN_FACTORIES.add(factory)
+    logging.setLogRecordFactory(factory)
+
+
+def are_records_plain() -> bool:
+    """Whether nobody but us adds anything to log records when they are made."""
+    return logging.getLogRecordFactory() in _PLAIN_FACTORIES
 
 
 def formatter(config: Config) -> logging.Formatter:

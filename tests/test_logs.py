@@ -17,6 +17,7 @@ from fluxlit_django.log_redaction import Redaction
 
 ROOT = Path(__file__).parents[1]
 
+LINE = "/?token=abc&fluxlit_sid=def"
 SHOW = """
 import django, logging, os
 from django.conf import settings
@@ -31,7 +32,7 @@ from fluxlit_django import conf, logs
 logs.make_visible(conf.get_config())
 logs.request_id.set("r-1")
 logging.getLogger("fluxlit_django.access").info("our line")
-logging.getLogger("django.request").warning("Django's line %s", "/?token=abc&fluxlit_sid=def")
+logging.getLogger("django.request").warning("Django's line %s", os.environ["LINE"])
 logging.getLogger("shop").info("the shop's line")
 logging.getLogger("uvicorn.error").info("noise")
 """
@@ -44,7 +45,7 @@ def show(logging_setting: object = None, **environment: str) -> list[str]:
     }
     done = subprocess.run(
         [sys.executable, "-c", SHOW],
-        env={**clean, "LOGGING": repr(logging_setting or {}), **environment},
+        env={**clean, "LOGGING": repr(logging_setting or {}), "LINE": LINE, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -73,6 +74,13 @@ def test_make_visible__json() -> None:
         line["message"] for line in lines
     ]
     assert {"r-1"} == {line["request_id"] for line in lines}
+
+
+def test_make_visible__url_session_parameter() -> None:
+    """The parameter that carries the id of a URL session is secret under whatever name it is configured."""
+    lines = show(FLUXLIT_URL_SESSION_QUERY_PARAM="visit", LINE="/?visit=abc&a=b&fluxlit_sid=def")
+
+    assert "/?visit=[REDACTED]&a=b&fluxlit_sid=def" in lines[1]
 
 
 def test_make_visible__level() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
 
+from fluxlit_django import logs
 from fluxlit_django.gateway.observation import Dispatch, Observation
 from fluxlit_django.log_redaction import Redaction
-from fluxlit_django.logs import ACCESS_LOGGER
 
 _LONGEST = 1000  # characters of a path, and of a query
 
@@ -23,7 +24,7 @@ class AccessLog:
 
     def __init__(self, redaction: Redaction, logger: logging.Logger | None = None) -> None:
         self._redact: Callable[[str], str] = redaction.query
-        self._logger = logger or logging.getLogger(ACCESS_LOGGER)
+        self._logger = logger or logging.getLogger(logs.ACCESS_LOGGER)
         name = self._logger.name
         self._templates = {
             level: logging.LogRecord(name, level, __file__, 0, "", None, None, "ended").__dict__
@@ -44,21 +45,18 @@ class AccessLog:
             return
         scope = seen.scope
         path = _printable(scope.get("raw_path") or scope["path"].encode())
+        session = _pseudonym(seen.session) if seen.session else ""
+        if session:
+            path = path.replace(seen.session, session)
         query = self._redact(_printable(scope["query_string"])) if scope["query_string"] else ""
         line = (
             f"{seen.method} {path}{'?' if query else ''}{query} {seen.status or '-'}"
             f" {1000 * seen.duration_s:.1f}ms in={seen.bytes_in} out={seen.bytes_out}"
             f" viewer={seen.viewer or '-'} app={seen.app or '-'} sidecar={seen.sidecar or '-'}"
-            f"{_more(seen)} request_id={seen.request_id}"
+            f"{_more(seen, session)} request_id={seen.request_id}"
         )
-        # From a template, without looking for thread, task and line of code: that takes longer than the rest.
-        now = time.time()
-        record = logging.LogRecord.__new__(logging.LogRecord)
+        record = self._make_record(level, line)
         record.__dict__.update(
-            self._templates[level],
-            msg=line,
-            created=now,
-            msecs=now % 1 * 1000,
             request_id=seen.request_id,
             dispatch=seen.dispatch.value,
             method=seen.method,
@@ -71,6 +69,7 @@ class AccessLog:
             viewer=seen.viewer or None,
             app=seen.app or None,
             sidecar=seen.sidecar or None,
+            session=session or None,
             close_code=seen.close_code or None,
             reruns=seen.reruns if seen.is_socket else None,
             refusal=seen.refusal.value if seen.refusal else None,
@@ -78,10 +77,30 @@ class AccessLog:
         )
         logger.handle(record)
 
+    def _make_record(self, level: int, line: str) -> logging.LogRecord:
+        """A record from a template, which saves looking for thread, task and line of code.
 
-def _more(seen: Observation) -> str:
+        That would take longer than all the rest; but what others add to each record must be in this one too.
+        """
+        if not logs.are_records_plain():
+            name = self._logger.name
+            return logging.getLogRecordFactory()(name, level, __file__, 0, line, None, None, "ended")
+        now = time.time()
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        record.__dict__.update(self._templates[level], msg=line, created=now, msecs=now % 1 * 1000)
+        return record
+
+
+def _pseudonym(session: str) -> str:
+    """A name for a session that gives nobody its id, the same for all its sockets and uploads."""
+    return hashlib.blake2b(session.encode(), digest_size=4).hexdigest()
+
+
+def _more(seen: Observation, session: str) -> str:
     """What only some lines have."""
-    more = f" reruns={seen.reruns} close={seen.close_code or '-'}" if seen.is_open else ""
+    more = f" session={session}" if session else ""
+    if seen.is_open:
+        more += f" reruns={seen.reruns} close={seen.close_code or '-'}"
     if seen.refusal is not None:
         more += f" refused={seen.refusal.value}"
     if seen.upstream_error:

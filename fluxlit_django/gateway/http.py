@@ -108,6 +108,7 @@ class _Exchange:
         """Ask the sidecar that the browser belongs to; for a session's files, then the others."""
         session_file = _SESSION_FILE.search(path)
         session_id = (session_file[1] or b"").decode("latin-1") if session_file else ""
+        observation.of(self._scope).session = session_id
         wanted, home = affinity.of_request(self._scope), self._runtime.homes.find(session_id)
         candidates = self._runtime.directory.candidates(app, wanted, home)
         *first, last = candidates[:_MOST_ASKED] if session_file else candidates[:1]

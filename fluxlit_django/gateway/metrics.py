@@ -11,6 +11,7 @@ import hmac
 import os
 import platform
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,23 @@ NO_APP = "-"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "WEBSOCKET"})
 _OTHER = "OTHER"
-_CLOSE_CODES = frozenset({1000, 1001, 1005, 1006, 1009, 1011, 1012, 1013, 4401, 4403, 4503})
+_CLOSE_CODES = frozenset({1000, 1001, 1005, 1006, 1009, 1011, 1012, 1013, 4401, 4403, 4410, 4503})
 _REQUEST_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RERUN_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SOCKET_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 _UP = frozenset({"ready", "draining"})
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What requests of one kind count in."""
+
+    requests: Counter
+    answers: Counter
+    received: Counter
+    sent: Counter
+    durations: Histogram | None
+    """None for sockets."""
 
 
 class Metrics:
@@ -120,7 +133,7 @@ class Metrics:
         )
         self._told: dict[Observation, tuple[int, int]] = {}
         """Of open sockets, the bytes that have been counted already."""
-        self._children: dict[tuple[str, ...], tuple[Any, ...]] = {}
+        self._series: dict[tuple[str, ...], _Series] = {}
 
     def opened(self, seen: Observation) -> None:
         """Count an open socket."""
@@ -129,20 +142,21 @@ class Metrics:
 
     def reran(self, seen: Observation, duration_s: float) -> None:
         """Count a rerun, and what has passed of its socket so far: one may be open for days."""
-        self._reruns.labels(seen.app or NO_APP).observe(duration_s)
-        self._count_bytes(seen)
+        app = seen.app or NO_APP
+        self._reruns.labels(app).observe(duration_s)
+        self._count_bytes(seen, self._series_of(seen, app))
 
     def ended(self, seen: Observation) -> None:
         """Count a request or a socket."""
         if seen.dispatch is Dispatch.PROBE:
             return
         app = seen.app or NO_APP
-        requests, answers, durations = self._of(seen, app)
-        requests.inc()
-        answers.inc()
-        self._count_bytes(seen)
-        if not seen.is_socket:
-            durations.observe(seen.duration_s)
+        series = self._series_of(seen, app)
+        series.requests.inc()
+        series.answers.inc()
+        self._count_bytes(seen, series)
+        if series.durations is not None:
+            series.durations.observe(seen.duration_s)
         elif self._told.pop(seen, None) is not None:
             self._open_sockets.labels(app).dec()
             self._socket_durations.labels(app).observe(seen.duration_s)
@@ -153,28 +167,30 @@ class Metrics:
         if seen.upstream_error:
             self._upstream_errors.labels(app, seen.upstream_error).inc()
 
-    def _of(self, seen: Observation, app: str) -> tuple[Any, ...]:
-        """The series that every request of this kind counts in, looked up once."""
+    def _series_of(self, seen: Observation, app: str) -> _Series:
+        """The series of this kind of request, looked up once: each look-up costs as much as a count."""
         dispatch = seen.dispatch.value
         method = seen.method if seen.method in _METHODS else _OTHER
         answer = f"{seen.status // 100}xx" if 100 <= seen.status < 600 else "none"
         key = (dispatch, method, app, answer)
-        found = self._children.get(key)
+        found = self._series.get(key)
         if found is None:
-            found = self._children[key] = (
-                self._requests.labels(dispatch, method),
-                self._responses.labels(dispatch, app, answer),
-                None if seen.is_socket else self._durations.labels(dispatch),
+            protocol = "websocket" if seen.is_socket else "http"
+            found = self._series[key] = _Series(
+                requests=self._requests.labels(dispatch, method),
+                answers=self._responses.labels(dispatch, app, answer),
+                received=self._received.labels(dispatch, protocol),
+                sent=self._sent.labels(dispatch, protocol),
+                durations=None if seen.is_socket else self._durations.labels(dispatch),
             )
         return found
 
-    def _count_bytes(self, seen: Observation) -> None:
+    def _count_bytes(self, seen: Observation, series: _Series) -> None:
         received, sent = self._told.get(seen, (0, 0))
-        protocol = "websocket" if seen.is_socket else "http"
         if seen.bytes_in > received:
-            self._received.labels(seen.dispatch.value, protocol).inc(seen.bytes_in - received)
+            series.received.inc(seen.bytes_in - received)
         if seen.bytes_out > sent:
-            self._sent.labels(seen.dispatch.value, protocol).inc(seen.bytes_out - sent)
+            series.sent.inc(seen.bytes_out - sent)
         if seen in self._told:
             self._told[seen] = (seen.bytes_in, seen.bytes_out)
 

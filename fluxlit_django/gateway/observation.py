@@ -83,6 +83,7 @@ class Observation:
         "request_id",
         "reruns",
         "scope",
+        "session",
         "sidecar",
         "started",
         "status",
@@ -98,6 +99,8 @@ class Observation:
         self.app = ""
         """Name of the app, where one is concerned."""
         self.sidecar = ""
+        self.session = ""
+        """Id of the Streamlit session, which whoever knows it may resume."""
         self.viewer = NOBODY
         """Primary key of the signed-in user, as far as anybody has asked."""
         self.status = 0

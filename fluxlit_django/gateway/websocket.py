@@ -40,11 +40,11 @@ logger = logging.getLogger(__name__)
 NORMAL, GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1000, 1001, 1011, 1012
 CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")}
 """Close codes of our own. On them, the script in the document loads the page again, and Django answers."""
-_DENIED = {Verdict.SIGN_IN: Refusal.SIGN_IN, Verdict.FORBID: Refusal.FORBIDDEN}
 BUSY = 4503, "all sidecars are busy"
 """So does this one: Django then answers with the page that says so."""
 ENDED = 4410, "ended by an administrator"
 """And this one: the page begins anew, as another session."""
+_DENIED = {Verdict.SIGN_IN: Refusal.SIGN_IN, Verdict.FORBID: Refusal.FORBIDDEN}
 
 _NO_STATUS, _ABNORMAL = 1005, 1006
 _NEVER_SENT = {1004, _NO_STATUS, _ABNORMAL, 1015}
@@ -393,6 +393,7 @@ class StreamlitConsumer(AsyncConsumer):
         """Remember at which sidecar the session is, for what asks for it without a cookie."""
         if not self._is_known and (session_id := protocol.session_id(frame)):
             self._is_known = True
+            self._seen.session = session_id
             self._runtime.homes.learn(session_id, self._address)
 
     def _note_end_of_rerun(self, frame: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import time
@@ -84,6 +85,19 @@ class JsonOutput(Output):
     def progress(self, text: str) -> None:
         """Show what is waited for."""
         self.text(text)
+
+
+class JsonStream(io.StringIO):
+    """A stream whose text becomes JSON lines, for what Django's commands write."""
+
+    def __init__(self, output: JsonOutput) -> None:
+        super().__init__()
+        self._output = output
+
+    def write(self, text: str) -> int:
+        """Write text, line by line."""
+        self._output.text(text)
+        return len(text)
 
 
 class OutputHandler(logging.Handler):

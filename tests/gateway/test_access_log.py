@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
+import logging
 import re
+from typing import Any
 
 import pytest
 import websockets
 
+from fluxlit_django.gateway import observation
+from fluxlit_django.gateway.access_log import AccessLog
+from fluxlit_django.log_redaction import Redaction
 from tests.gateway.browser import Response, connected, fetch, request
 from tests.gateway.conftest import StartWorker
+from tests.gateway.scopes import http_scope
 from tests.gateway.sidecar import StubSidecar
 from tests.gateway.sockets import TIMEOUT_S, SocketSidecar, open_socket, shake_hands
 from tests.gateway.worker import Worker
@@ -97,12 +104,15 @@ async def test_line__secrets(worker: Worker) -> None:
 async def test_line__upload(
     worker: Worker, sidecar: StubSidecar, session_cookie: tuple[bytes, bytes]
 ) -> None:
-    """Bytes in are the body's, and the viewer is the signed-in user."""
+    """Bytes in are the body's, the viewer is the signed-in user, and the session's id is nobody's to read."""
     response = await fetch(
-        worker.port, "/_stcore/upload_file/s/f", [session_cookie], method="PUT", body=b"x" * 1000
+        worker.port, "/_stcore/upload_file/a-session/f", [session_cookie], method="PUT", body=b"x" * 1000
     )
 
     line = await line_of(worker, response)
+    shown = line["more"].removeprefix(" session=")
+    assert re.fullmatch("[0-9a-f]{8}", shown)
+    assert f"/_stcore/upload_file/{shown}/f" == line["target"]
     assert ("PUT", "1000", "1", "default-0") == (
         line["method"],
         line["bytes_in"],
@@ -216,6 +226,7 @@ async def test_line__socket_signed_out(worker: Worker) -> None:
 async def test_json(start_worker: StartWorker, server: str) -> None:
     """With FLUXLIT_LOG_FORMAT=json each line is an object, with the fields apart."""
     with start_worker(server, FLUXLIT_LOG_FORMAT="json", FLUXLIT_LOG_LEVEL="debug") as worker:
+        await shake_hands(worker, path="/elsewhere?token=abc")
         await fetch(worker.port, "/open/?token=abc", [(b"X-Request-ID", b"mine")])
         await fetch(worker.port, "/api/healthz", [(b"X-Request-ID", b"probe")])
         ours: dict[str, dict[str, object]] = {}
@@ -229,7 +240,30 @@ async def test_json(start_worker: StartWorker, server: str) -> None:
         ours["mine"][name] for name in ("method", "path", "query", "status", "viewer", "dispatch")
     )
     assert ("DEBUG", "probe") == (ours["probe"]["level"], ours["probe"]["dispatch"])
-    assert not any("abc" in json.dumps(line) for line in lines)
+    assert not any("abc" in json.dumps(line) for line in lines)  # nor do the servers say it
+
+
+def test_record__has_what_others_add() -> None:
+    """Tracing libraries add to every record what their formats then name; ours is no exception."""
+    before = logging.getLogRecordFactory()
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(trace)s %(message)s"))
+    logger = logging.Logger("access")
+    logger.addHandler(handler)
+
+    def make(*arguments: Any, **more: Any) -> logging.LogRecord:
+        record = before(*arguments, **more)
+        record.trace = "t-1"
+        return record
+
+    logging.setLogRecordFactory(make)
+    try:
+        observation.begin(http_scope("/x"), [AccessLog(Redaction(), logger)]).end()
+    finally:
+        logging.setLogRecordFactory(before)
+
+    assert stream.getvalue().startswith("t-1 GET /x - ")
 
 
 async def test_off(start_worker: StartWorker) -> None:

@@ -204,7 +204,7 @@ def test_recorder__labels_are_bounded() -> None:
         seen.end()
 
     samples = [s for family in registry.collect() for s in family.samples if s.name.endswith("_total")]
-    assert 6 == len(samples)  # one kind of method and five classes of status
+    assert 8 == len(samples)  # one kind of method, five classes of status, bytes in and out
 
 
 def test_recorder__long_socket() -> None:

@@ -98,3 +98,27 @@ def test_dashboard__grid() -> None:
 
     ids = [panel["id"] for panel in panels()]
     assert len(set(ids)) == len(ids)
+
+
+def test_docs__series() -> None:
+    """docs/observability.md lists every series with its labels."""
+    page = (ROOT / "docs" / "observability.md").read_text()
+    rows = page.partition("<!-- series -->")[2].partition("<!-- /series -->")[0].splitlines()
+    listed = {
+        name: labels
+        for row in rows
+        if (names := re.findall(r"`([^`]+)`", "|".join(row.split("|")[1:3])))
+        for name, *labels in [names]
+    }
+    registry = CollectorRegistry()
+    Metrics(registry)
+    ours = {
+        f"{metric._name}_total" if metric._type == "counter" else metric._name: list(metric._labelnames)
+        for metric in registry._collector_to_names
+    }
+    sidecars = {
+        f"{family.name}_total" if family.type == "counter" else family.name: list(family._labelnames)
+        for family in SidecarCollector(Directory()).collect()
+    }
+
+    assert ours | sidecars == listed

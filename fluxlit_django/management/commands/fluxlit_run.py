@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core import checks
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf, logs
@@ -21,7 +21,14 @@ from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands
 from fluxlit_django.supervisor.notify import Notifier
-from fluxlit_django.supervisor.output import JsonOutput, Output, OutputHandler, StartScreen, uses_colour
+from fluxlit_django.supervisor.output import (
+    JsonOutput,
+    JsonStream,
+    Output,
+    OutputHandler,
+    StartScreen,
+    uses_colour,
+)
 from fluxlit_django.supervisor.supervisor import Changes, Supervisor
 
 
@@ -49,6 +56,8 @@ class Command(BaseCommand):
             CommandError: it could not start; the message says why.
         """
         hand_down_flags(options)
+        if conf.load_config()[0].log_format == "json":
+            self.stderr = OutputWrapper(JsonStream(JsonOutput(options.get("stderr") or sys.stderr)))
         self._check()
         config = conf.get_config()
         require_scripts(config)
