@@ -124,6 +124,7 @@ def test_wheel__works_in_a_new_project(wheel, tmp_path):
         "'django.contrib.sessions', 'fluxlit_django']\n"
         "ASGI_APPLICATION = 'fluxlit_django.asgi.application'\n"
         "ROOT_URLCONF = 'new_settings'\n"
+        "FLUXLIT = {'ACCESS': 'public'}\n"
         "urlpatterns = []\n"
     )
     code = (
