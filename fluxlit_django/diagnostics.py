@@ -354,11 +354,13 @@ def _pages_of(config: Config, app: AppConfig) -> Iterator[Problem]:
     try:
         found = discovery.load_app(app.target)
     except ConfigError as exc:
-        yield Problem("fluxlit.E020", str(exc))
+        message, _, hint = str(exc).partition(". ")
+        yield Problem("fluxlit.E020", f"{message}." if hint else message, hint)
         return
     except Exception as exc:  # whatever the user's module raises
         said = redact(f"{type(exc).__name__}: {exc}")
-        yield Problem("fluxlit.E020", f"The pages of the app {app.name!r} cannot be imported: {said}")
+        message = f"The pages of the app {app.name!r} cannot be imported: {said}"
+        yield Problem("fluxlit.E020", message, "Mend what their module does when it is imported.")
         return
     for problem in found.problems(strict=config.strict_page_signatures):
         yield Problem("fluxlit.E021", problem)

@@ -41,6 +41,7 @@ CASES = [
     ("fluxlit_pages validate", {}, 0),
     ("fluxlit_pages manifest --target no.such:app", {}, 1),
     ("fluxlit_clear_url_sessions", {}, 1),  # there are no tables yet
+    ("fluxlit_prune --days 0", {}, 1),
 ]
 
 
