@@ -69,6 +69,7 @@ def test_shutdown__stops_and_waits(environment, tmp_path):
         told = received(systemd)
     assert "Stopping on SIGTERM" in site.log
     assert "Warning" not in site.log
+    assert "Traceback" not in site.log
     assert "WATCHDOG=1" in told
     assert ["READY=1", "STOPPING=1"] == [line for line in told if line in {"READY=1", "STOPPING=1"}]
 
