@@ -174,10 +174,6 @@ def _api_base(config: Config) -> Iterator[Problem]:
 
 def _hosts(config: Config) -> Iterator[Problem]:
     allowed = settings.ALLOWED_HOSTS
-    if not allowed and not settings.DEBUG:
-        message = "ALLOWED_HOSTS is empty, so that every request is answered 400."
-        yield Problem("fluxlit.W010", message, "Name the public host, for example shop.example.com.")
-        return
     host = urlsplit(config.public_base_url).hostname
     if host and allowed and not validate_host(f"[{host}]" if ":" in host else host, allowed):
         message = f"The host of FLUXLIT_PUBLIC_BASE_URL, {host!r}, is not in ALLOWED_HOSTS."
@@ -294,6 +290,9 @@ def _minor(version: str) -> tuple[int, ...]:
 
 
 def _deployment(config: Config) -> Iterator[Problem]:
+    if not settings.ALLOWED_HOSTS and not settings.DEBUG:
+        message = "ALLOWED_HOSTS is empty, so that every request is answered 400."
+        yield Problem("fluxlit.W010", message, "Name the public host, for example shop.example.com.")
     if "*" in settings.ALLOWED_HOSTS:
         message = "ALLOWED_HOSTS has '*', so that links and redirects lead wherever a browser says."
         yield Problem("fluxlit.W011", message, "Name the public host, for example shop.example.com.")
@@ -334,7 +333,7 @@ def _login(config: Config) -> Iterator[Problem]:
         return
     message = f"Your URLs have nothing at LOGIN_URL, {str(settings.LOGIN_URL)!r}, where viewers must sign in."
     hint = "Set LOGIN_URL, for example to 'admin:login', or open the app to everybody: FLUXLIT_ACCESS=public."
-    yield Problem("fluxlit.W016", message, hint)
+    yield Problem("fluxlit.W019", message, hint)
 
 
 def _is_login_served(config: Config) -> bool:
@@ -355,11 +354,13 @@ def _pages_of(config: Config, app: AppConfig) -> Iterator[Problem]:
     try:
         found = discovery.load_app(app.target)
     except ConfigError as exc:
-        yield Problem("fluxlit.E020", str(exc))
+        message, _, hint = str(exc).partition(". ")
+        yield Problem("fluxlit.E020", f"{message}." if hint else message, hint)
         return
     except Exception as exc:  # whatever the user's module raises
         said = redact(f"{type(exc).__name__}: {exc}")
-        yield Problem("fluxlit.E020", f"The pages of the app {app.name!r} cannot be imported: {said}")
+        message = f"The pages of the app {app.name!r} cannot be imported: {said}"
+        yield Problem("fluxlit.E020", message, "Mend what their module does when it is imported.")
         return
     for problem in found.problems(strict=config.strict_page_signatures):
         yield Problem("fluxlit.E021", problem)

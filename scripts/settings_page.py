@@ -23,7 +23,11 @@ A value comes from the first of:
 4. the default.
 
 In the environment, a truth value is `true` or `false`, and a list is a JSON array or comma-separated.
-`python manage.py check` reports a value that cannot be used and a name that is not known.
+`python manage.py check` reports a value that cannot be used and a name that is not known;
+`python manage.py fluxlit_config` shows what each one is, and why ([diagnostics.md](diagnostics.md)).
+
+A `.env` file is your settings module's to read. `fluxlit_django.env_file.read_env_file(path)` does it with
+django-environ's rules, and stops at a line that assigns nothing, with its number.
 """
 
 APPS = """\

@@ -36,7 +36,8 @@ def test_check__target_that_is_none(target: str, reason: str) -> None:
         [message] = check_pages()
 
     assert "fluxlit.E020" == message.id
-    assert f"FLUXLIT_APP is {target!r}, and {reason}. Name a FluxLit instance" in message.msg
+    assert f"FLUXLIT_APP is {target!r}, and {reason}." == message.msg
+    assert str(message.hint).startswith("Name a FluxLit instance")
 
 
 def test_check__cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

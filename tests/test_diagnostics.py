@@ -68,8 +68,6 @@ def codes(problems: list[conf.Problem]) -> list[str]:
         ({"PUBLIC_BASE_URL": "http://testserver"}, {}, []),
         ({"PUBLIC_BASE_URL": "http://shop.example"}, {}, ["public_base_url_not_in_allowed_hosts"]),
         ({"PUBLIC_BASE_URL": "http://shop.example"}, {"ALLOWED_HOSTS": [".example"]}, []),
-        ({}, {"ALLOWED_HOSTS": []}, ["allowed_hosts_empty"]),
-        ({}, {"ALLOWED_HOSTS": [], "DEBUG": True}, []),
         ({"INTERNAL_API_BASE": "http://api.example/api"}, {}, []),
         ({"INTERNAL_API_BASE": "http://api.example"}, {}, ["internal_api_base_path"]),
         ({"INTERNAL_API_BASE": "http://127.0.0.1:9000/api"}, {}, ["internal_api_base_mismatch"]),
@@ -113,6 +111,8 @@ def test_settings_problems(project, fluxlit, others, expected):
     [
         ({}, {}, []),
         ({}, {"ALLOWED_HOSTS": ["*"]}, ["allowed_hosts_any"]),
+        ({}, {"ALLOWED_HOSTS": []}, ["allowed_hosts_empty"]),
+        ({}, {"ALLOWED_HOSTS": [], "DEBUG": True}, []),
         ({"TESTS": True}, {}, ["tests_mode"]),
         ({"RELOAD": True}, {}, ["reload_outside_debug"]),
         ({"RELOAD": True}, {"DEBUG": True}, []),

@@ -124,7 +124,6 @@ def test_wheel__works_in_a_new_project(wheel, tmp_path):
         "'django.contrib.sessions', 'fluxlit_django']\n"
         "ASGI_APPLICATION = 'fluxlit_django.asgi.application'\n"
         "ROOT_URLCONF = 'new_settings'\n"
-        "ALLOWED_HOSTS = ['shop.example.com']\n"
         "FLUXLIT = {'ACCESS': 'public'}\n"
         "urlpatterns = []\n"
     )

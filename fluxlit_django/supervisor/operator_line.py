@@ -85,6 +85,8 @@ class Desk:
         try:
             async for message in line.messages():
                 await self._do(message, line)
+                if line in self._waiting:
+                    return  # now: a task that is cancelled at the stop has its connection closed by asyncio
         except ValueError:
             logger.warning("Somebody sent what is no JSON to the operator socket")
         finally:

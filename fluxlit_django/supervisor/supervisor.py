@@ -312,7 +312,8 @@ class Supervisor:
 
     async def _listen_to_operators(self, listener: socket.socket) -> contextlib.closing[asyncio.Server]:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._background(self._desk.answer(reader, writer))
+            with contextlib.suppress(asyncio.CancelledError):  # at a stop; asyncio would log it
+                await self._background(self._desk.answer(reader, writer))
 
         return contextlib.closing(await asyncio.start_unix_server(answer, sock=listener))
 

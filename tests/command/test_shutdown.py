@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -39,9 +40,15 @@ def shutdown(environment: dict[str, str], *arguments: str) -> subprocess.Complet
     )
 
 
-def test_shutdown__stops_and_waits(environment):
-    """It returns when every process has ended; the stopped command's exit code is 0, its port is free."""
-    with running_site(environment) as site:
+def test_shutdown__stops_and_waits(environment, tmp_path):
+    """It returns when every process has ended; the stopped command's exit code is 0, its port is free.
+
+    systemd hears of it all.
+    """
+    systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    systemd.bind(str(tmp_path / "notify"))
+    environment |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+    with systemd, running_site(environment) as site:
         children = [site.child("fluxlit_django.gateway"), site.child("fluxlit_django.sidecar", "default")]
         port = int(site.url.rpartition(":")[2])
 
@@ -59,8 +66,22 @@ def test_shutdown__stops_and_waits(environment):
         assert [] == [pid for pid in children if is_alive(pid)]
         socket.create_server(("127.0.0.1", port)).close()
         assert 0 == site.process.wait(30)
+        told = received(systemd)
     assert "Stopping on SIGTERM" in site.log
     assert "Warning" not in site.log
+    assert "Traceback" not in site.log
+    assert "WATCHDOG=1" in told
+    assert ["READY=1", "STOPPING=1"] == [line for line in told if line in {"READY=1", "STOPPING=1"}]
+
+
+def received(systemd: socket.socket) -> list[str]:
+    """The lines of all messages that are there."""
+    systemd.setblocking(False)
+    lines: list[str] = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            lines += systemd.recv(4096).decode().splitlines()
+    return lines
 
 
 def test_shutdown__nothing_runs(environment):

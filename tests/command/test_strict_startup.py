@@ -58,5 +58,5 @@ def test_wrong_app__refused_when_strict(tmp_path: Path) -> None:
 
     output = refused(environment)
 
-    assert "ModuleNotFoundError: No module named 'shop'" in output
-    assert "FLUXLIT_APP (or its APP) is shop.pagez:app." in output
+    assert "FLUXLIT_APP is 'shop.pagez:app', and there is no module 'shop'." in output
+    assert "HINT: Name a FluxLit instance as module:attribute" in output
