@@ -128,7 +128,7 @@ def age(token: str, by: timedelta) -> str:
         def timestamp(self) -> str:
             return signing.b62_encode(int(time.time() - by.total_seconds()))
 
-    return EarlierSigner(salt=viewer_token._SALT).sign(token.rsplit(":", 2)[0])
+    return EarlierSigner(salt=viewer_token.SALT).sign(token.rsplit(":", 2)[0])
 
 
 def test_viewer_token__other_users_session(token: str, browser: Client) -> None:
