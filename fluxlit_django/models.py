@@ -71,6 +71,8 @@ class SidecarEvent(models.Model):
         RECYCLED = "recycled", "too large"
         REPLACED = "replaced", "replaced"
         GONE = "gone", "gone"
+        RELOADING = "reloading", "reloading"
+        RELOADED = "reloaded", "reloaded"
         RELOAD_FAILED = "reload_failed", "reload failed"
         SERVING = "serving", "everything serves"
         STOPPING = "stopping", "stopping"

@@ -8,19 +8,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import shlex
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
-import django
 from django.conf import settings
 from django.core import checks
 
-import fluxlit_django
 from fluxlit_django.conf import DEFAULT_APP, AppConfig, Config, explain, setting_fields
+from fluxlit_django.diagnostics import versions
 from fluxlit_django.models import SettingsSnapshot
 from fluxlit_django.redaction import redact, redact_arguments
 from fluxlit_django.scrubbing import Scrubber, secrets_of
@@ -66,7 +63,7 @@ def take_snapshot(config: Config, arguments: Sequence[str], scrubber: Scrubber) 
         host=socket.gethostname(),
         pid=os.getpid(),
         command_line=scrubber.scrub(shlex.join(redact_arguments(arguments))),
-        versions=_versions(),
+        versions=dict(versions()),
         settings=scrubber.scrub_all({**_settings(config), **_apps(config)}),
         diagnostics=diagnostics,
         problems=len(diagnostics),
@@ -137,15 +134,6 @@ def _apps(config: Config) -> dict[str, dict[str, Any]]:
         if app.name != DEFAULT_APP
         for name, value in dataclasses.asdict(app).items()
         if name != "name"
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "fluxlit-django": fluxlit_django.__version__,
-        "Python": platform.python_version(),
-        "Django": django.get_version(),
-        "Streamlit": version("streamlit"),
     }
 
 

@@ -38,7 +38,7 @@ def _flatten(event: SidecarEvent) -> Iterator[Sequence[Any]]:
 class SidecarEventAdmin(RecordAdmin):
     """Starts, ends and replacements of processes, the newest first."""
 
-    list_display = ("moment", "event", "process", "code", "restarts", "last_line")
+    list_display = ("moment", "event", "process", "code", "last_line")
     list_filter = ("at", "kind", AppFilter)
     search_fields = ("child__exact",)
     search_help_text = (

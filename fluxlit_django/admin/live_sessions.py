@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from fluxlit_django import revocation
-from fluxlit_django.admin.record import AppFilter, RecordAdmin, clock
+from fluxlit_django.admin.record import RecordAdmin, clock
 from fluxlit_django.conf import get_config
 from fluxlit_django.gateway.live import patience
 from fluxlit_django.models import LiveSession
@@ -25,9 +25,8 @@ class LiveSessionAdmin(RecordAdmin):
 
     list_display = ("viewer_name", "app", "page", "began", "received", "sent", "reruns", "sidecar")
     list_display_links = None
-    list_filter = (AppFilter,)
-    search_fields = ("viewer", "sidecar")
-    search_help_text = "Username or sidecar"
+    search_fields = ("viewer", "app", "sidecar")
+    search_help_text = "Username, app or sidecar"
     sortable_by = ("viewer_name", "app", "page", "began", "received", "sent", "reruns", "sidecar")
     actions = ("disconnect",)
 

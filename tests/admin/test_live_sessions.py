@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
@@ -74,9 +75,9 @@ async def test_disconnect__tells_the_socket(admin_client):
     layer = get_channel_layer()
     channel = await layer.new_channel()
     await layer.group_add(revocation.GATEWAYS, channel)
-    session = await asyncio.to_thread(lambda: add_session(add_worker()))
+    session = await sync_to_async(lambda: add_session(add_worker()))()
 
-    response = await asyncio.to_thread(disconnect, admin_client, session)
+    response = await sync_to_async(disconnect)(admin_client, session)
     message = await asyncio.wait_for(layer.receive(channel), 10)
 
     assert 302 == response.status_code

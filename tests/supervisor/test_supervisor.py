@@ -31,7 +31,8 @@ def child(run, name):
 
 def told(path):
     """The states of all sidecars, as a gateway worker was told one after the other."""
-    messages = map(json.loads, path.read_text().splitlines() if path.exists() else ())
+    lines = path.read_text().splitlines() if path.exists() else []  # it is made after the child is ready
+    messages = map(json.loads, lines)
     return [{status.name: status.state for status in decode_sidecars(message)} for message in messages]
 
 
