@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 import websockets.http11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from fluxlit_django.control import ControlLine
 from fluxlit_django.gateway.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
@@ -36,7 +37,7 @@ def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
     config = uvicorn.Config(
         application,
         http=_http_protocol(limits),
-        ws="websockets-sansio",
+        ws=_WebSocketProtocol,
         ws_max_size=runtime.config.gateway_ws_max_message_bytes,
         ws_ping_interval=runtime.config.gateway_ws_ping_interval_s,
         ws_ping_timeout=runtime.config.gateway_ws_ping_interval_s,
@@ -168,6 +169,18 @@ class _Timed(asyncio.Protocol):
             self._start_timer()
         elif not self.transport.is_closing():
             self.transport.close()
+
+
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol, without an error in the log for each handshake that is refused with a response.
+
+    uvicorn 0.54 takes a handshake for unanswered until it is accepted, or closed with 403.
+    """
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
 
 if HttpToolsProtocol is not None:
