@@ -59,8 +59,8 @@ def test_validate__strict() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--target", "nowhere:app"], "No module named 'nowhere'"),
-        (["--target", f"{__name__}:nothing"], "which is nothing"),
+        (["--target", "nowhere:app"], "there is no module 'nowhere'"),
+        (["--target", f"{__name__}:nothing"], "has no 'nothing'"),
         (["--target", "no-colon"], "use package.module:attribute"),
         (["--app", "explore"], "has no pages of its own"),
         (["--app", "unknown"], "There is no Streamlit app named 'unknown'"),
