@@ -148,13 +148,13 @@ def test_admin__order_with_lines(admin_client, shop):
     assert "20.00 €" in response.text
 
 
-def test_https__leads_browsers_there_and_lets_pages_call_the_api(client, db, settings):
-    """With the redirect to HTTPS on, the API still answers the pages' own plain calls."""
+def test_https__leads_everybody_there(client, settings):
+    """With the redirect to HTTPS on, nothing is exempt from it; pages' own calls count as HTTPS."""
     settings.SECURE_SSL_REDIRECT = True
 
     page, answer = client.get("/accounts/login/"), client.get("/api/summary")
 
-    assert (301, 200) == (page.status_code, answer.status_code)
+    assert (301, 301) == (page.status_code, answer.status_code)
 
 
 def test_static__admin_style(client):
