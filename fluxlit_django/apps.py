@@ -19,7 +19,8 @@ class FluxLitConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and listen for what ends a viewer's access."""
-        from fluxlit_django import checks, conf, logs, revocation, versions  # noqa: F401
+        from fluxlit_django import checks, conf, logs, versions  # noqa: F401
+        from fluxlit_django.trust import revocation
 
         config, _ = conf.load_config()  # what is wrong with it is for the system checks to say
         logs.keep_secrets_out(config)

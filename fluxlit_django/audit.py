@@ -23,10 +23,10 @@ from django.conf import settings
 from django.core import signing
 from yarl import URL
 
-from fluxlit_django import viewer_token
 from fluxlit_django.exceptions import FluxLitError
 from fluxlit_django.gateway import protocol
-from fluxlit_django.viewer_token import HANDSHAKE_HEADER, SCHEME, Claim
+from fluxlit_django.trust import viewer_token
+from fluxlit_django.trust.viewer_token import HANDSHAKE_HEADER, SCHEME, Claim
 from fluxlit_django.visitor import (
     RERUN,
     XSRF_COOKIE,

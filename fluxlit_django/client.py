@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
-from fluxlit_django import conf, hosts, own_calls, schema
+from fluxlit_django import conf, schema
+from fluxlit_django.trust import hosts, own_calls
 
 if TYPE_CHECKING:
     import httpx

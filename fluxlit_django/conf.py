@@ -26,7 +26,7 @@ from django.core.signals import setting_changed
 
 from fluxlit_django.env_file import place_of
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.redaction import REDACTED, redact
+from fluxlit_django.redaction.names import REDACTED, redact
 
 FLAGS_VARIABLE = "FLUXLIT_FLAGS"
 """Environment variable in which `fluxlit_run` hands its flags to its children, as a JSON object."""

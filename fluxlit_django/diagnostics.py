@@ -22,12 +22,13 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from fluxlit_django import client, conf, metric_settings
+from fluxlit_django import client, conf
 from fluxlit_django.conf import AppConfig, Config, Problem
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import headers, routing
+from fluxlit_django.metrics import settings as metric_settings
 from fluxlit_django.pages import discovery
-from fluxlit_django.redaction import redact
+from fluxlit_django.redaction.names import redact
 
 ASGI_APPLICATION = "fluxlit_django.asgi.application"
 SUPPORTED: Mapping[str, tuple[str, str]] = {

@@ -10,13 +10,14 @@ from urllib.parse import quote, urlencode
 
 from django.http import QueryDict
 
-from fluxlit_django import conf, users
+from fluxlit_django import conf
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import access as app_access
 from fluxlit_django.pages import access as page_access
 from fluxlit_django.pages import discovery
 from fluxlit_django.pages.page import PageRecord, page_slug
+from fluxlit_django.trust import users
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from fluxlit_django.conf import Config
-from fluxlit_django.log_redaction import MakeRecord, Redaction, redacting
+from fluxlit_django.redaction.records import MakeRecord, Redaction, redacting
 
 ACCESS_LOGGER = "fluxlit_django.access"
 """The logger of one line for each request and each socket."""

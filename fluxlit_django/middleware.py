@@ -9,9 +9,9 @@ from typing import Any, cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from fluxlit_django import viewer_token
 from fluxlit_django.conf import get_config
-from fluxlit_django.viewer_token import TokenError
+from fluxlit_django.trust import viewer_token
+from fluxlit_django.trust.viewer_token import TokenError
 
 GetResponse = Callable[[HttpRequest], Any]
 

@@ -32,7 +32,7 @@ class ModelVersion(models.Model):
 
 
 class SettingsSnapshot(models.Model):
-    """What one `fluxlit_run` started with, without any secret; see `fluxlit_django.snapshot`."""
+    """What one `fluxlit_run` started with, without any secret; see `fluxlit_django.history.snapshot`."""
 
     at = models.DateTimeField("start", default=timezone.now, db_index=True)
     host = models.CharField(max_length=255)
@@ -58,7 +58,7 @@ class SettingsSnapshot(models.Model):
 
 
 class SidecarEvent(models.Model):
-    """Something that happened to a child of a supervisor; see `fluxlit_django.recorder`."""
+    """Something that happened to a child of a supervisor; see `fluxlit_django.history.recorder`."""
 
     class Kind(models.TextChoices):
         """The values of the supervisor's `EventKind`."""

@@ -26,12 +26,13 @@ from django.db import connections
 from django.test import Client
 from django.test.client import ClientHandler
 
-from fluxlit_django import conf, handlers, sessions, users, viewer_token
+from fluxlit_django import conf, handlers
 from fluxlit_django.client import ApiClient, in_process_transport
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.pages import di, discovery
 from fluxlit_django.pages.registry import FluxLit
-from fluxlit_django.viewer_token import Claim
+from fluxlit_django.trust import sessions, users, viewer_token
+from fluxlit_django.trust.viewer_token import Claim
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest

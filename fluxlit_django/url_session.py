@@ -535,7 +535,7 @@ class DjangoSessionStore:
         return True
 
     def _session(self) -> Any:
-        from fluxlit_django import sessions
+        from fluxlit_django.trust import sessions
 
         session = sessions.current_session()
         if session is None:

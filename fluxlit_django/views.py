@@ -18,13 +18,13 @@ from django.utils.encoding import escape_uri_path
 from django.utils.html import strip_tags
 from django.views.decorators.http import require_safe
 
-from fluxlit_django import sessions
 from fluxlit_django.conf import AppConfig, get_config
 from fluxlit_django.gateway import access, affinity, assets, observation
 from fluxlit_django.gateway.access import Verdict
 from fluxlit_django.gateway.affinity import Affinity
 from fluxlit_django.gateway.routing import find_app
 from fluxlit_django.gateway.runtime import get_runtime
+from fluxlit_django.trust import sessions
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _RETRY_AFTER_S = 10

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fluxlit_django import logs
-from fluxlit_django.log_redaction import Redaction
+from fluxlit_django.redaction.records import Redaction
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import include, path
 
-from fluxlit_django import sessions
+from fluxlit_django.trust import sessions
 
 
 def say(request: HttpRequest) -> HttpResponse:

@@ -14,9 +14,9 @@ from django.http import HttpRequest, JsonResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 
-from fluxlit_django import viewer_token
 from fluxlit_django.conf import get_config
-from fluxlit_django.viewer_token import Claim
+from fluxlit_django.trust import viewer_token
+from fluxlit_django.trust.viewer_token import Claim
 
 
 def whoami(request: HttpRequest) -> JsonResponse:

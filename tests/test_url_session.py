@@ -20,8 +20,9 @@ from django.db import connections
 from django.test import Client, override_settings
 from hypothesis import given, strategies
 
-from fluxlit_django import sessions, url_session
+from fluxlit_django import url_session
 from fluxlit_django.models import URLSession
+from fluxlit_django.trust import sessions
 from fluxlit_django.url_session import (
     CacheSessionStore,
     ConfiguredSessionStore,

@@ -10,11 +10,11 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from fluxlit_django import revocation
 from fluxlit_django.admin.record import RecordAdmin, clock
 from fluxlit_django.conf import get_config
 from fluxlit_django.gateway.live import patience
 from fluxlit_django.models import LiveSession
+from fluxlit_django.trust import revocation
 
 _MOST_TOLD = 200  # sockets; the others end when their workers next look
 

@@ -8,9 +8,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from fluxlit_django import snapshot
 from fluxlit_django.admin.export import as_csv, as_json
 from fluxlit_django.admin.record import RecordAdmin
+from fluxlit_django.history import snapshot
 from fluxlit_django.models import SettingsSnapshot
 
 

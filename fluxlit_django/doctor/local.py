@@ -25,7 +25,7 @@ from fluxlit_django.conf import AppConfig, Config
 from fluxlit_django.doctor.report import Row, Status, failed, passed, skipped, warned
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.gateway import assets, precompress
-from fluxlit_django.redaction import redact
+from fluxlit_django.redaction.names import redact
 from fluxlit_django.supervisor.command import (
     Command,
     child_environment,

@@ -22,7 +22,7 @@ from fluxlit_django import visitor
 from fluxlit_django.conf import MIB
 from fluxlit_django.doctor.report import Row, failed, passed, skipped, warned
 from fluxlit_django.gateway import assets, protocol
-from fluxlit_django.redaction import redact
+from fluxlit_django.redaction.names import redact
 from fluxlit_django.visitor import Skipped, Target
 
 EVIL_ORIGIN = "https://evil.example"

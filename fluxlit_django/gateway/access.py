@@ -13,12 +13,12 @@ from typing import Any
 from channels.db import database_sync_to_async
 from django.conf import settings
 
-from fluxlit_django import sessions, users
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import identity
 from fluxlit_django.gateway.headers import Headers
 from fluxlit_django.gateway.identity import Viewer
-from fluxlit_django.rules import passes
+from fluxlit_django.trust import sessions, users
+from fluxlit_django.trust.rules import passes
 
 
 class Verdict(enum.Enum):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from fluxlit_django import logs
 from fluxlit_django.gateway.observation import Dispatch, Observation
-from fluxlit_django.log_redaction import Redaction
+from fluxlit_django.redaction.records import Redaction
 
 _LONGEST = 1000  # characters of a path, and of a query
 

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
-from fluxlit_django import own_calls
 from fluxlit_django.gateway import headers as header_policy
+from fluxlit_django.trust import own_calls
 
 OWN_CALL = own_calls.HEADER.lower().encode()
 FORWARDED = b"forwarded"

@@ -21,13 +21,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from fluxlit_django import __version__, metric_files
+from fluxlit_django import __version__
 from fluxlit_django.conf import Config
 from fluxlit_django.control import SidecarStatus
 from fluxlit_django.gateway import headers, responses
 from fluxlit_django.gateway.edge import Edge
 from fluxlit_django.gateway.observation import Dispatch, Observation, Refusal
 from fluxlit_django.gateway.upstream import Directory
+from fluxlit_django.metrics import files as metric_files
 
 NO_APP = "-"
 """The label of what concerns no app; no app can have this name."""

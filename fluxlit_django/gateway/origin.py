@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.http import is_same_domain
 
-from fluxlit_django import hosts
 from fluxlit_django.gateway import headers as header_policy
+from fluxlit_django.trust import hosts
 
 
 def is_host_allowed(headers: header_policy.Headers) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from channels.layers import get_channel_layer
 
-from fluxlit_django import revocation
+from fluxlit_django.trust import revocation
 
 logger = logging.getLogger(__name__)
 

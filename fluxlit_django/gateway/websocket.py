@@ -14,7 +14,6 @@ import aiohttp
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 
-from fluxlit_django import revocation, viewer_token
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.control import BUSY_HEADER, SidecarStatus
 from fluxlit_django.exceptions import UpstreamError
@@ -34,6 +33,7 @@ from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.live import LiveSocket
 from fluxlit_django.gateway.observation import Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
+from fluxlit_django.trust import revocation, viewer_token
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fluxlit_django import conf
-from fluxlit_django.rules import Rule, passes
+from fluxlit_django.trust.rules import Rule, passes
 
 
 class Verdict(enum.Enum):

@@ -14,9 +14,9 @@ from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 from django.utils.functional import SimpleLazyObject
 
-from fluxlit_django import hosts, users, viewer_token
 from fluxlit_django.conf import get_config
-from fluxlit_django.viewer_token import Claim, TokenError
+from fluxlit_django.trust import hosts, users, viewer_token
+from fluxlit_django.trust.viewer_token import Claim, TokenError
 
 _USER_HEADER = "x-fluxlit-user-id"
 _FORWARD_AUTH = {

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from fluxlit_django import viewer_token
 from fluxlit_django.conf import get_config
-from fluxlit_django.viewer_token import TokenError
+from fluxlit_django.trust import viewer_token
+from fluxlit_django.trust.viewer_token import TokenError
 
 
 class ViewerCredentials:

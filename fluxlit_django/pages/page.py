@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fluxlit_django.rules import Rule
+from fluxlit_django.trust.rules import Rule
 
 ROOT_SLUG = "home"
 """The slug of the page at `/`."""

@@ -19,7 +19,7 @@ from fluxlit_django.pages import di, manifest, navigation
 from fluxlit_django.pages.navigation import NavigationModel
 from fluxlit_django.pages.page import PageMeta, PageRecord, check_path
 from fluxlit_django.public_urls import FluxLitPublicUrls
-from fluxlit_django.rules import Rule
+from fluxlit_django.trust.rules import Rule
 from fluxlit_django.url_session import ConfiguredSessionStore, SessionStore
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state.session_state import SessionState
 
-from fluxlit_django import client, conf, page_errors, sessions, url_session, viewer_token
+from fluxlit_django import client, conf, page_errors, url_session
 from fluxlit_django.client import ApiClient
 from fluxlit_django.pages import access, di, discovery, later, navigation, offers
 from fluxlit_django.pages.access import Verdict
@@ -32,6 +32,7 @@ from fluxlit_django.pages.context import PageContext
 from fluxlit_django.pages.credentials import ViewerCredentials
 from fluxlit_django.pages.page import PageMeta, PageRecord
 from fluxlit_django.pages.registry import FluxLit
+from fluxlit_django.trust import sessions, viewer_token
 
 logger = logging.getLogger(__name__)
 

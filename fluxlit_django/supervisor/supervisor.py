@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fluxlit_django import metric_files
 from fluxlit_django.conf import MIB, Config
 from fluxlit_django.control import SidecarLoad, SidecarStatus, encode_sidecars
 from fluxlit_django.exceptions import StartupError
+from fluxlit_django.metrics import files as metric_files
 from fluxlit_django.supervisor import command as child_command
 from fluxlit_django.supervisor.command import (
     GATEWAY,

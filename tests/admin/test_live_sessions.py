@@ -11,8 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from fluxlit_django import revocation
 from fluxlit_django.models import GatewayWorker, LiveSession
+from fluxlit_django.trust import revocation
 
 LIST = "admin:fluxlit_livesession_changelist"
 

@@ -8,8 +8,8 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from fluxlit_django.history.snapshot import save_snapshot
 from fluxlit_django.models import LiveSession, SettingsSnapshot, SidecarEvent
-from fluxlit_django.snapshot import save_snapshot
 from tests.test_snapshot import take
 
 EVENTS = "admin:fluxlit_sidecarevent_changelist"

@@ -15,7 +15,7 @@ import websockets
 
 from fluxlit_django.gateway import observation
 from fluxlit_django.gateway.access_log import AccessLog
-from fluxlit_django.log_redaction import Redaction
+from fluxlit_django.redaction.records import Redaction
 from tests.gateway.browser import Response, connected, fetch, request
 from tests.gateway.conftest import StartWorker
 from tests.gateway.scopes import http_scope

@@ -10,10 +10,10 @@ from django.core import signing
 from django.test import override_settings
 from django.utils import timezone
 
-from fluxlit_django import own_calls
 from fluxlit_django.asgi import get_asgi_application
 from fluxlit_django.client import ApiClient, AsyncApiClient
 from fluxlit_django.gateway.edge import Edge, forwarded_for
+from fluxlit_django.trust import own_calls
 
 FORGED = [
     (b"x-forwarded-for", b"1.2.3.4"),
@@ -121,8 +121,10 @@ def test_restore__own_call(trusted, kind, expected):
         lambda: "https:1:forged",
         lambda: own_calls.sign()[:-1],
         lambda: signing.TimestampSigner(salt="another").sign("https"),
-        lambda: signing.TimestampSigner(key="another key", salt="fluxlit_django.own_calls").sign("https"),
-        lambda: signing.TimestampSigner(salt="fluxlit_django.own_calls").sign("http"),
+        lambda: signing.TimestampSigner(key="another key", salt="fluxlit_django.trust.own_calls").sign(
+            "https"
+        ),
+        lambda: signing.TimestampSigner(salt="fluxlit_django.trust.own_calls").sign("http"),
         lambda: "\xff",
         lambda: "",
     ],
@@ -139,7 +141,7 @@ def test_restore__own_call_forged(forge, peer):
 
 def test_own_call__does_not_last():
     """A signature of more than a minute ago counts no more."""
-    signer = signing.TimestampSigner(salt="fluxlit_django.own_calls")
+    signer = signing.TimestampSigner(salt="fluxlit_django.trust.own_calls")
     old = timezone.now() - timedelta(minutes=2)
     stamp = signing.b62_encode(int(old.timestamp()))
     value = f"https:{stamp}"

@@ -10,7 +10,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 
 from fluxlit_django.gateway.switchboard import Switchboard
-from fluxlit_django.revocation import EVERYBODY, GATEWAYS, RECHECK, SIGNED_OUT
+from fluxlit_django.trust.revocation import EVERYBODY, GATEWAYS, RECHECK, SIGNED_OUT
 
 
 class Ear:

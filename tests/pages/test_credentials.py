@@ -7,10 +7,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
 
-from fluxlit_django import viewer_token
 from fluxlit_django.pages import credentials
 from fluxlit_django.pages.credentials import ViewerCredentials
-from fluxlit_django.viewer_token import Claim
+from fluxlit_django.trust import viewer_token
+from fluxlit_django.trust.viewer_token import Claim
 from tests.test_middleware import age, timedelta
 
 

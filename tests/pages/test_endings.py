@@ -14,9 +14,10 @@ from django.utils import timezone, translation
 from streamlit.runtime.scriptrunner import RerunData, RerunException, StopException
 from streamlit.testing.v1 import AppTest
 
-from fluxlit_django import Depends, FluxLit, client, sessions, testing
+from fluxlit_django import Depends, FluxLit, client, testing
 from fluxlit_django.pages import di, later
 from fluxlit_django.testing import FluxLitTestClient
+from fluxlit_django.trust import sessions
 
 pytestmark = pytest.mark.django_db
 

@@ -17,19 +17,10 @@ from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from fluxlit_django import (
-    ApiClient,
-    AsyncApiClient,
-    Depends,
-    FluxLit,
-    Header,
-    PageContext,
-    PageMeta,
-    Query,
-    sessions,
-)
+from fluxlit_django import ApiClient, AsyncApiClient, Depends, FluxLit, Header, PageContext, PageMeta, Query
 from fluxlit_django.public_urls import FluxLitPublicUrls
 from fluxlit_django.testing import FluxLitTestClient
+from fluxlit_django.trust import sessions
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission
 
-from fluxlit_django import users
+from fluxlit_django.trust import users
 from project.shop import streamlit_pages
 
 

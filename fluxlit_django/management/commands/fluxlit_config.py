@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from fluxlit_django import client, conf, diagnostics
 from fluxlit_django.conf import AppConfig, Config, Effective, Problem
-from fluxlit_django.redaction import redact
+from fluxlit_django.redaction.names import redact
 
 
 class Command(BaseCommand):

@@ -16,7 +16,7 @@ from fluxlit_django.conf import Config
 from fluxlit_django.doctor import local, remote
 from fluxlit_django.doctor.report import Row, Status, overall
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.redaction import redact
+from fluxlit_django.redaction.names import redact
 from fluxlit_django.visitor import Target, User
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from fluxlit_django import history
 from fluxlit_django.conf import get_config
+from fluxlit_django.history import retention
 
 
 class Command(BaseCommand):
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         if days <= 0 and options["days"] is not None:
             msg = f"--days is {days}. Use a number over 0."
             raise CommandError(msg)
-        starts, events = history.prune(days=days, events=config.history_events)
+        starts, events = retention.prune(days=days, events=config.history_events)
         self.stdout.write(f"Deleted {_count(starts, 'settings snapshot')} and {_count(events, 'event')}.")
 
 

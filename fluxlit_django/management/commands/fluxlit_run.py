@@ -15,8 +15,8 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf, logs
 from fluxlit_django.exceptions import StartupError
-from fluxlit_django.recorder import Recorder
-from fluxlit_django.snapshot import scrubber_of, take_snapshot
+from fluxlit_django.history.recorder import Recorder
+from fluxlit_django.history.snapshot import scrubber_of, take_snapshot
 from fluxlit_django.supervisor.banner import banner
 from fluxlit_django.supervisor.command import Command as ChildCommand
 from fluxlit_django.supervisor.command import assets_command, commands

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fluxlit_django.scrubbing import Scrubber, secrets_of
+from fluxlit_django.redaction.values import Scrubber, secrets_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from django.core import signing
 HEADER = "X-Fluxlit-Own-Call"
 
 _MAX_AGE = timedelta(minutes=1)
-_SALT = "fluxlit_django.own_calls"
+_SALT = "fluxlit_django.trust.own_calls"
 _WORD = "https"
 
 

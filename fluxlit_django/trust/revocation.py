@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.utils import timezone
 
-from fluxlit_django import sessions
+from fluxlit_django.trust import sessions
 
 logger = logging.getLogger(__name__)
 

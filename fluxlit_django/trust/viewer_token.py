@@ -17,8 +17,8 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
-from fluxlit_django import sessions
 from fluxlit_django.exceptions import FluxLitError
+from fluxlit_django.trust import sessions
 
 SCHEME = "FluxLit-Viewer"
 """The scheme of the `Authorization` header that carries a token to the API."""
@@ -26,7 +26,7 @@ SCHEME = "FluxLit-Viewer"
 HANDSHAKE_HEADER = "X-Fluxlit-Viewer-Token"
 """The header that carries a token from the gateway to a sidecar."""
 
-SALT = "fluxlit_django.viewer_token"
+SALT = "fluxlit_django.trust.viewer_token"
 
 
 class TokenError(FluxLitError):

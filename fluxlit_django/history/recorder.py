@@ -13,12 +13,12 @@ from types import TracebackType
 from django.db import connections
 from django.utils import timezone
 
-from fluxlit_django import history
 from fluxlit_django.conf import Config
+from fluxlit_django.history import retention
+from fluxlit_django.history.snapshot import save_snapshot
 from fluxlit_django.models import SettingsSnapshot, SidecarEvent
 from fluxlit_django.outage import Outage
-from fluxlit_django.scrubbing import Scrubber
-from fluxlit_django.snapshot import save_snapshot
+from fluxlit_django.redaction.values import Scrubber
 from fluxlit_django.supervisor.supervisor import Event
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Recorder:
             return
         self._pruned_at = time.monotonic()
         config = self._config
-        self._outage.attempt(lambda: history.prune(days=config.history_days, events=config.history_events))
+        self._outage.attempt(lambda: retention.prune(days=config.history_days, events=config.history_events))
 
     def _next_batch(self) -> tuple[list[SidecarEvent], bool]:
         """Wait for events: those that are there, and whether they are the last."""

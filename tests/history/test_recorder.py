@@ -9,9 +9,9 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from fluxlit_django.conf import Config
+from fluxlit_django.history.recorder import LONGEST_LINE, Recorder
 from fluxlit_django.models import SettingsSnapshot, SidecarEvent
-from fluxlit_django.recorder import LONGEST_LINE, Recorder
-from fluxlit_django.scrubbing import Scrubber
+from fluxlit_django.redaction.values import Scrubber
 from fluxlit_django.supervisor.supervisor import Event, EventKind
 from tests.supervisor.children import RULES, fake, running
 

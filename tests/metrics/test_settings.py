@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fluxlit_django import metric_settings
 from fluxlit_django.conf import AppConfig, Config
+from fluxlit_django.metrics import settings as metric_settings
 
 APPS = (AppConfig("default", ""), AppConfig("explore", "/explore"))
 

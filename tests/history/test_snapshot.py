@@ -7,14 +7,14 @@ from django.core import serializers
 
 from fluxlit_django import conf
 from fluxlit_django.conf import AppConfig, Config
-from fluxlit_django.models import SettingsSnapshot, SidecarEvent
-from fluxlit_django.snapshot import (
+from fluxlit_django.history.snapshot import (
     differences,
     previous_of,
     save_snapshot,
     scrubber_of,
     take_snapshot,
 )
+from fluxlit_django.models import SettingsSnapshot, SidecarEvent
 from fluxlit_django.supervisor.supervisor import Event, EventKind
 from tests.test_recorder import make_recorder
 

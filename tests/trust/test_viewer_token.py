@@ -11,8 +11,8 @@ from django.test import Client, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxlit_django import viewer_token
-from fluxlit_django.viewer_token import Claim, TokenError
+from fluxlit_django.trust import viewer_token
+from fluxlit_django.trust.viewer_token import Claim, TokenError
 
 
 @pytest.fixture

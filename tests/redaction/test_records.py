@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxlit_django.log_redaction import Redaction, redacting
+from fluxlit_django.redaction.records import Redaction, redacting
 
 REDACTION = Redaction(["shop_sid"])
 

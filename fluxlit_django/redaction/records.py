@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-REDACTED = "[REDACTED]"
+from fluxlit_django.redaction.names import REDACTED
 
 _SECRET_NAME = re.compile(
     r"code|auth|auth_?code|authorization|state|sid|key|sig|ticket|nonce"

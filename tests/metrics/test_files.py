@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from fluxlit_django import metric_files
+from fluxlit_django.metrics import files as metric_files
 
 COUNT = """
 from prometheus_client import Counter, Gauge, Histogram, Summary

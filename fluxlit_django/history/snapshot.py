@@ -19,8 +19,8 @@ from django.core import checks
 from fluxlit_django.conf import DEFAULT_APP, AppConfig, Config, explain, setting_fields
 from fluxlit_django.diagnostics import versions
 from fluxlit_django.models import SettingsSnapshot
-from fluxlit_django.redaction import redact, redact_arguments
-from fluxlit_django.scrubbing import Scrubber, secrets_of
+from fluxlit_django.redaction.names import redact, redact_arguments
+from fluxlit_django.redaction.values import Scrubber, secrets_of
 
 _OUR_IDS = "fluxlit."
 

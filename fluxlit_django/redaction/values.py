@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from fluxlit_django.redaction import REDACTED, is_secret_name
+from fluxlit_django.redaction.names import REDACTED, is_secret_name
 
 _SHORTEST = 5  # characters; what is shorter is in too much text that has nothing to do with it
 _NO_SECRETS = frozenset({"AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS"})

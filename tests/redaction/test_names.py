@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fluxlit_django.redaction import redact, redact_arguments
+from fluxlit_django.redaction.names import redact, redact_arguments
 
 
 @pytest.mark.parametrize(

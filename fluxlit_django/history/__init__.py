@@ -1,0 +1,1 @@
+"""What is kept of starts and of what happened to processes."""

@@ -1,0 +1,1 @@
+"""Who may: rules, sessions, users and tokens, known to every plane."""
