@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from fluxlit_django.history.snapshot import save_snapshot
 from fluxlit_django.models import LiveSession, SettingsSnapshot, SidecarEvent
-from tests.test_snapshot import take
+from tests.history.test_snapshot import take
 
 EVENTS = "admin:fluxlit_sidecarevent_changelist"
 STARTS = "admin:fluxlit_settingssnapshot_changelist"

@@ -16,7 +16,7 @@ from fluxlit_django.history.snapshot import (
 )
 from fluxlit_django.models import SettingsSnapshot, SidecarEvent
 from fluxlit_django.supervisor.supervisor import Event, EventKind
-from tests.test_recorder import make_recorder
+from tests.history.test_recorder import make_recorder
 
 SECRETS = {
     name: f"{name}-5ecret"
