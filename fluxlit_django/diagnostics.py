@@ -8,6 +8,7 @@ with each other or with Django's settings.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.module_loading import import_string
 
-from fluxlit_django import client, conf
+from fluxlit_django import __version__, client, conf
 from fluxlit_django.conf import AppConfig, Config, Problem
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import headers, routing
@@ -260,10 +261,11 @@ def _timing(config: Config) -> Iterator[Problem]:
         yield Problem("fluxlit.W017", message, hint)
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """The versions of what the support matrix names, and of this package."""
     return {
-        "fluxlit-django": metadata.version("fluxlit-django"),
+        "fluxlit-django": __version__,
         "Python": ".".join(map(str, sys.version_info[:3])),
         "Django": django.get_version(),
         "Streamlit": metadata.version("streamlit"),

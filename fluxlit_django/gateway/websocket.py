@@ -19,6 +19,7 @@ from fluxlit_django.control import BUSY_HEADER, SidecarStatus
 from fluxlit_django.exceptions import UpstreamError
 from fluxlit_django.gateway import (
     affinity,
+    closing,
     headers,
     identity,
     observation,
@@ -27,32 +28,18 @@ from fluxlit_django.gateway import (
     responses,
     upstream,
 )
-from fluxlit_django.gateway.access import Decision, Verdict
 from fluxlit_django.gateway.http import request_headers
 from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.live import LiveSocket
 from fluxlit_django.gateway.observation import Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
+from fluxlit_django.gateway.watch import AccessWatch
 from fluxlit_django.trust import revocation, viewer_token
 
 logger = logging.getLogger(__name__)
 
-NORMAL, GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1000, 1001, 1011, 1012
-CLOSE = {Verdict.SIGN_IN: (4401, "sign in"), Verdict.FORBID: (4403, "forbidden")}
-"""Close codes of our own. On them, the script in the document loads the page again, and Django answers."""
-BUSY = 4503, "all sidecars are busy"
-"""So does this one: Django then answers with the page that says so."""
-ENDED = 4410, "ended by an administrator"
-"""And this one: the page begins anew, as another session."""
-_DENIED = {Verdict.SIGN_IN: Refusal.SIGN_IN, Verdict.FORBID: Refusal.FORBIDDEN}
-
-_NO_STATUS, _ABNORMAL = 1005, 1006
-_NEVER_SENT = {1004, _NO_STATUS, _ABNORMAL, 1015}
-"""RFC 6455 §7.4.1: told to an application, or reserved, and never in a frame."""
-
 _SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
 _CLOSE_TIMEOUT_S = 2.0
-_EXPIRY_MARGIN_S = 0.5
 
 
 class StreamlitConsumer(AsyncConsumer):
@@ -70,21 +57,15 @@ class StreamlitConsumer(AsyncConsumer):
         self._app = app
         self._path = path
         self._request_id = request_id
-        self._decision = Decision(Verdict.SIGN_IN, None)
         self._sidecar: aiohttp.ClientWebSocketResponse[bool] | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._recheck: asyncio.Task[None] | None = None
-        self._leaving: asyncio.Task[None] | None = None
-        self._recheck_timer: asyncio.TimerHandle | None = None
-        self._groups: list[str] = []
-        self._missed: list[str] = []
         self._address = ""
         self._is_known = False
-        self._is_open = False
         self._is_over = False
         self._is_waiting = False
         self._rerun_began = 0.0
         self._seen: Observation
+        self._watch: AccessWatch
         self._id = uuid.uuid4()
         self.is_busy = False
         self.live: LiveSocket | None = None
@@ -98,6 +79,9 @@ class StreamlitConsumer(AsyncConsumer):
         """
         self.scope, self.base_send = scope, send
         self._seen = observation.of(scope)
+        self._watch = AccessWatch(
+            self._runtime, self._app, scope["headers"], str(self._id), self._seen, self.leave
+        )
         try:
             while True:
                 message = await receive()
@@ -108,13 +92,10 @@ class StreamlitConsumer(AsyncConsumer):
             self._is_over = True
             self._stop_waiting()
             self._runtime.sockets.discard(self)
-            self._runtime.switchboard.leave(self._groups, self)
-            if self._recheck_timer is not None:
-                self._recheck_timer.cancel()
-            for task in (self._pump, self._recheck, self._leaving):
-                if task is not None:
-                    task.cancel()
-            await self._hang_up(GOING_AWAY)
+            self._watch.end()
+            if self._pump is not None:
+                self._pump.cancel()
+            await self._hang_up(closing.GOING_AWAY)
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Decide, dial the sidecar, and accept only once it has accepted."""
@@ -123,24 +104,16 @@ class StreamlitConsumer(AsyncConsumer):
             await responses.deny_socket(self.base_send, self.scope, *refusal)
             raise StopConsumer
         self._is_waiting = True
-        self._decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"])
-        if self._decision.viewer is not None:
-            # What is remembered may be what a message has just ended. Whoever asks after having joined misses
-            # no later one.
-            await self._join_groups(self._decision.viewer)
-            self._decision = await self._decide_afresh()
-        if self._decision.viewer is not None:
-            self._seen.viewer = self._decision.viewer.id
-        if not self._decision.allowed:
-            self._seen.refuse(_DENIED[self._decision.verdict])
-            await self._turn_away(*CLOSE[self._decision.verdict])
+        decision = await self._watch.decide()
+        if not decision.allowed:
+            await self._turn_away(*closing.DENIED[decision.verdict])
             return  # it counts as one who waits until it has gone
         try:
-            self._sidecar = await self._dial(self._decision.viewer)
+            self._sidecar = await self._dial(decision.viewer)
         except aiohttp.WSServerHandshakeError as exc:
             if _is_busy(exc):
                 self._seen.refuse(Refusal.BUSY)
-                await self._turn_away(*BUSY)
+                await self._turn_away(*closing.BUSY)
                 return
             # Anything but an error status is not an answer that a handshake can have.
             status = exc.status if exc.status >= 400 else 502
@@ -155,13 +128,10 @@ class StreamlitConsumer(AsyncConsumer):
             raise StopConsumer from None
         await self.send({"type": "websocket.accept", "subprotocol": _accepted_subprotocol(self._sidecar)})
         self._stop_waiting()
-        self.live = self._make_live()
+        self.live = self._make_live(decision.viewer)
         self._runtime.sockets.add(self)
-        self._schedule_recheck()
         self._pump = asyncio.create_task(self._relay_to_browser(self._sidecar))
-        self._is_open = True
-        for message_type in self._missed:
-            self.hear(message_type)
+        self._watch.begin()
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Pass one frame on. Awaiting it is what slows a browser down to the sidecar's pace."""
@@ -185,45 +155,9 @@ class StreamlitConsumer(AsyncConsumer):
         self._runtime.note_quiet()
         if self._pump is not None:
             self._pump.cancel()
-        code = _sendable(message.get("code") or _NO_STATUS, GOING_AWAY)
+        code = closing.sendable(message.get("code") or closing.NO_STATUS, closing.GOING_AWAY)
         await self._hang_up(code, message.get("reason") or "")
         raise StopConsumer
-
-    def hear(self, message_type: str) -> None:
-        """Act on what this socket's viewer, or everybody, is told; before the handshake's end, after it."""
-        if self._is_over:
-            return
-        if not self._is_open:
-            self._missed.append(message_type)
-        elif message_type == revocation.SIGNED_OUT:
-            self._leaving = asyncio.create_task(self.leave(*CLOSE[Verdict.SIGN_IN]))
-        elif message_type == revocation.END:
-            self._leaving = asyncio.create_task(self.leave(*ENDED))
-        else:
-            if self._recheck is not None:
-                self._recheck.cancel()  # the answer may be older than this message
-            self._recheck = asyncio.create_task(self._check_again())
-
-    async def _check_again(self) -> None:
-        """Ask again whether the viewer may, and close the socket when not, or when the viewer is changed.
-
-        A changed viewer's browser reconnects by itself, to a handshake with the new identity.
-        """
-        # First, so that it is asked again when asking fails.
-        self._schedule_recheck()
-        try:
-            decision = await self._decide_afresh()
-        except Exception:  # a database's, or that of a rule of the project's own; nobody waits for this task
-            logger.exception("asking again failed app=%s request_id=%s", self._app.name, self._request_id)
-            return
-        if not decision.allowed:
-            self._seen.refuse(_DENIED[decision.verdict])
-            await self.leave(*CLOSE[decision.verdict])
-        elif decision.viewer != self._decision.viewer:
-            await self.leave(SERVICE_RESTART, "your account has changed")
-        else:
-            self._decision = decision
-            self._schedule_recheck()
 
     async def leave(self, code: int, reason: str) -> None:
         """Close the browser's socket from our side; the server then reports the disconnect."""
@@ -268,31 +202,6 @@ class StreamlitConsumer(AsyncConsumer):
         """Accept, then close with a code: a refused handshake tells a page only that it failed."""
         await self.send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
         await self.send({"type": "websocket.close", "code": code, "reason": reason})
-
-    async def _decide_afresh(self) -> Decision:
-        return await self._runtime.gatekeeper.decide(self._app, self.scope["headers"], afresh=True)
-
-    async def _join_groups(self, viewer: Viewer) -> None:
-        key = identity.session_key(self.scope["headers"])
-        self._groups = [
-            revocation.EVERYBODY,
-            revocation.user_group(viewer.id),
-            revocation.session_group(key),
-            revocation.socket_group(str(self._id)),
-        ]
-        await self._runtime.switchboard.join(self._groups, self)
-
-    def _schedule_recheck(self) -> None:
-        """Ask again when the session expires, and now and then for what no message tells of."""
-        if self._recheck_timer is not None:
-            self._recheck_timer.cancel()
-        if self._app.access == "public" and self._decision.viewer is None:
-            return
-        delay = self._runtime.config.access_recheck_s
-        if self._decision.session_ends_in_s is not None:
-            delay = min(delay, self._decision.session_ends_in_s + _EXPIRY_MARGIN_S)
-        loop = asyncio.get_running_loop()
-        self._recheck_timer = loop.call_later(delay, self.hear, revocation.RECHECK)
 
     async def _dial(self, viewer: Viewer | None) -> aiohttp.ClientWebSocketResponse[bool]:
         """Open the sidecar's socket; of several sidecars, the first that has room for the session.
@@ -350,12 +259,12 @@ class StreamlitConsumer(AsyncConsumer):
             return
         except Exception:  # nobody waits for this task: without the close, the browser would wait for ever
             logger.exception("relay failed app=%s request_id=%s", self._app.name, self._request_id)
-            code, reason = INTERNAL_ERROR, "the gateway failed"
+            code, reason = closing.INTERNAL_ERROR, "the gateway failed"
         finally:
             self.is_busy = False
             self._runtime.note_quiet()
         await self.leave(code, reason)
-        await self._hang_up(NORMAL)
+        await self._hang_up(closing.NORMAL)
 
     async def _relay_until_closed(self, sidecar: aiohttp.ClientWebSocketResponse[bool]) -> tuple[int, str]:
         """Pass frames until the sidecar's side ends, and give the close code and reason for the browser."""
@@ -369,19 +278,21 @@ class StreamlitConsumer(AsyncConsumer):
             elif frame.type is aiohttp.WSMsgType.TEXT:
                 await self.send({"type": "websocket.send", "text": frame.data})
             elif frame.type is aiohttp.WSMsgType.CLOSE:
-                return _sendable(frame.data or _NO_STATUS, INTERNAL_ERROR), frame.extra or ""
+                return closing.sendable(
+                    frame.data or closing.NO_STATUS, closing.INTERNAL_ERROR
+                ), frame.extra or ""
             else:  # the connection ended without a close frame, or broke the protocol
-                return INTERNAL_ERROR, "the Streamlit app went away"
+                return closing.INTERNAL_ERROR, "the Streamlit app went away"
 
-    def _make_live(self) -> LiveSocket:
+    def _make_live(self, viewer: Viewer | None) -> LiveSocket:
         """What is told of this socket in the admin."""
-        viewer, loop = self._decision.viewer, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         return LiveSocket(
             app=self._app.name,
             viewer_id=viewer.id if viewer is not None else "",
             viewer=viewer.username if viewer is not None else "",
             seen=self._seen,
-            end=functools.partial(loop.call_soon_threadsafe, self.hear, revocation.END),
+            end=functools.partial(loop.call_soon_threadsafe, self._watch.hear, revocation.END),
             id=self._id,
         )
 
@@ -405,13 +316,6 @@ class StreamlitConsumer(AsyncConsumer):
 
 def _is_busy(refusal: aiohttp.WSServerHandshakeError) -> bool:
     return refusal.headers is not None and BUSY_HEADER in refusal.headers
-
-
-def _sendable(code: int, instead_of_abnormal: int) -> int:
-    """A close code that may stand in a frame."""
-    if code == _NO_STATUS:
-        return NORMAL
-    return code if NORMAL <= code < 5000 and code not in _NEVER_SENT else instead_of_abnormal
 
 
 def _accepted_subprotocol(sidecar: aiohttp.ClientWebSocketResponse[bool]) -> str | None:
