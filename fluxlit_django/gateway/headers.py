@@ -153,7 +153,21 @@ def from_sidecar(raw_headers: Headers) -> list[tuple[bytes, bytes]]:
     """A sidecar's response headers that a browser gets: no hop-by-hop ones, no banner, no id but ours."""
     headers = [(name.lower(), value) for name, value in raw_headers]
     dropped = HOP_BY_HOP | _nominated(headers) | {b"server", b"date", b"x-request-id"}
-    return [(name, value) for name, value in headers if name not in dropped]
+    return [
+        (name, _partitioned(value) if name == b"set-cookie" else value)
+        for name, value in headers
+        if name not in dropped
+    ]
+
+
+def _partitioned(cookie: bytes) -> bytes:
+    """A cookie for frames of other sites as browsers that block those keep it: one for each framing site.
+
+    Streamlit (1.67) sets its XSRF cookie so with `server.xsrfCookieSameSite=none`, without `Partitioned`.
+    """
+    attributes = {attribute.strip().lower() for attribute in cookie.split(b";")[1:]}
+    is_for_frames = {b"samesite=none", b"secure"} <= attributes
+    return cookie + b"; Partitioned" if is_for_frames and b"partitioned" not in attributes else cookie
 
 
 def as_text(value: bytes) -> str:

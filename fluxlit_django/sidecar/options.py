@@ -35,6 +35,7 @@ USER_HEADERS = {
 
 _COOKIE_SECRET_SALT = "fluxlit_django.sidecar.cookie_secret"
 _UPLOAD_SIZE = "server.maxUploadSize"  # MB
+_XSRF_SAME_SITE = "server.xsrfCookieSameSite"  # of Streamlit 1.67; 1.57 has none
 
 
 def configure(config: Config, app: AppConfig, script: str) -> None:
@@ -121,9 +122,21 @@ def _defaults(config: Config, app: AppConfig) -> dict[str, Any]:
     if not (app.script or settings.DEBUG):
         # `errors` shows an error id instead, where Streamlit lets it.
         defaults["client.showErrorDetails"] = "none"
+    if _has_foreign_frames(app) and settings.SESSION_COOKIE_SECURE and _has_option(_XSRF_SAME_SITE):
+        # Without it, a browser keeps the token of an upload from a frame of another site. It is Secure then,
+        # so that only a site behind TLS can have it.
+        defaults[_XSRF_SAME_SITE] = "none"
     if config.reload:
         return defaults | {"server.runOnSave": True}
     return defaults | {"server.fileWatcherType": "none"}
+
+
+def _has_option(name: str) -> bool:
+    return name in streamlit_config.get_config_options()
+
+
+def _has_foreign_frames(app: AppConfig) -> bool:
+    return bool(set(app.frame_ancestors) - {"self", "none"})
 
 
 def _is_unset(name: str) -> bool:

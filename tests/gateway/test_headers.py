@@ -130,6 +130,23 @@ def test_from_sidecar() -> None:
     assert [(b"content-type", b"a"), (b"set-cookie", b"1"), (b"set-cookie", b"2")] == passed
 
 
+@pytest.mark.parametrize(
+    ("cookie", "added"),
+    [
+        (b"a=1; Path=/; SameSite=None; Secure", b"; Partitioned"),
+        (b"a=1; samesite=none;secure", b"; Partitioned"),
+        (b"a=1; SameSite=None; Secure; Partitioned", b""),
+        (b"a=1; SameSite=None", b""),
+        (b"a=1; SameSite=Lax; Secure", b""),
+        (b"samesite=none; secure", b""),
+        (b"", b""),
+    ],
+)
+def test_from_sidecar__cookie_for_frames(cookie: bytes, added: bytes) -> None:
+    """A cookie that is for frames of other sites is one that browsers keep there."""
+    assert [(b"set-cookie", cookie + added)] == headers.from_sidecar([(b"Set-Cookie", cookie)])
+
+
 @pytest.mark.parametrize("value", [b"plain", "你".encode(), b"\xe9", b"\xff\xfe", b""])
 def test_as_text__never_fails(value: bytes) -> None:
     """Any bytes become text that can be sent; UTF-8 stays what it is."""
