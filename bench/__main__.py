@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--soak", type=float, metavar="MINUTES", help="soak for so long, besides --only or alone"
     )
+    parser.add_argument(
+        "--soaked", type=Path, metavar="FOLDER", help="show the soak of an earlier run, whose report is there"
+    )
     parser.add_argument("--without", nargs="+", choices=["nginx", "fluxlit"], default=[], help="leave out")
     parser.add_argument("--list", action="store_true", help="show the workloads and end")
     parser.add_argument(
@@ -93,7 +96,7 @@ async def _run(options: argparse.Namespace) -> None:
     without = _without(options)
     fluxlit = None if Kind.FLUXLIT in without else await fluxlit_python()
     results: dict[str, dict[str, dict[str, Figure]]] = {}
-    soaked = None
+    soaked = report.read_soak(options.soaked) if options.soaked else None
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         launcher = Launcher(Path(folder), fluxlit=fluxlit)
         await launcher.prepare()
@@ -105,7 +108,8 @@ async def _run(options: argparse.Namespace) -> None:
         if options.soak:
             _say(f"soak: {options.soak:g} minutes")
             soaked = await soak.run(launcher, options.soak)
-            results["soak"] = {"ours": {name: Figure((value,)) for name, value in soaked.figures.items()}}
+    if soaked is not None:
+        results["soak"] = {"ours": {name: Figure((value,)) for name, value in soaked.figures.items()}}
     today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
     finished = RunReport(machine.describe(), today, plan, results, soaked)
     is_complete = not (options.quick or options.only or options.soak or options.without)

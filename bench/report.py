@@ -12,6 +12,7 @@ from typing import Any
 from bench import bars, contenders, soak
 from bench.bars import Outcome, Results
 from bench.charts import Row, bar_chart, shown_value
+from bench.commands import BenchError
 from bench.contenders import Contender, Kind
 from bench.statistics import Figure
 from bench.workloads import DOWNLOAD_MB, WORKLOADS, Metric, Plan, Workload
@@ -123,6 +124,23 @@ def as_json(report: RunReport) -> dict[str, Any]:
         },
         "soak_samples": [dataclasses.asdict(sample) for sample in report.soak.samples] if report.soak else [],
     }
+
+
+def read_soak(folder: Path) -> soak.Soak:
+    """The soak of an earlier run, whose report is in this folder.
+
+    Raises:
+        BenchError: there is none.
+    """
+    path = folder / FOLDER / RESULTS
+    try:
+        found = json.loads(path.read_text())
+        figures = found["workloads"]["soak"]["ours"]
+    except (OSError, ValueError, KeyError) as exc:
+        msg = f"{path} holds no soak: {exc!r}. Make one with --soak MINUTES --output {folder}."
+        raise BenchError(msg) from exc
+    samples = tuple(soak.Sample(**sample) for sample in found["soak_samples"])
+    return soak.Soak({name: figure["median"] for name, figure in figures.items()}, samples)
 
 
 def _figure_as_json(figure: Figure) -> dict[str, Any]:

@@ -167,3 +167,19 @@ async def test_sessions__count_reruns(launcher):
     assert 0 < max(durations) <= elapsed
     assert pids
     assert not any(processes.tree(pid) for pid in pids)
+
+
+def test_soak__shown_with_a_later_run(tmp_path):
+    """The soak of one run is read from its report, with its samples, for the report of another."""
+    figures = {metric.name: float(number) for number, metric in enumerate(soak.METRICS)}
+    soaked = soak.Soak(figures, (soak.Sample(1.0, 2, 3, 4, 5),))
+    results = {"soak": {"ours": {name: Figure((value,)) for name, value in figures.items()}}}
+    report.write(RunReport({}, "2026-01-01", PLAN, results, soaked), tmp_path)
+
+    assert soaked == report.read_soak(tmp_path)
+
+
+def test_soak__not_there(tmp_path):
+    """A folder without a soak is refused with the way to make one."""
+    with pytest.raises(BenchError, match="--soak MINUTES"):
+        report.read_soak(tmp_path)
