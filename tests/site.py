@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -15,39 +14,23 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fluxlit_django.testing import LiveSite
+
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct-horse-battery"
-READY = re.compile(r"ready in ([\d.]+) s")
 URL = re.compile(r"http://127\.0\.0\.1:\d+/")
 START_LIMIT_S = 60
 
 
-class Site:
-    """One running `fluxlit_run`."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._ready = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def log(self) -> str:
-        """All that the command has printed."""
-        return "".join(self.lines)
+class Site(LiveSite):
+    """One running `fluxlit_run` of this repository."""
 
     @property
     def url(self) -> str:
-        """The public URL, without a slash at its end."""
+        """Its origin, without the path prefix that it may have."""
         found = URL.search(self.log)
         assert found, self.log
         return found.group().rstrip("/")
-
-    def wait_ready(self) -> None:
-        """Wait for the banner."""
-        assert self._ready.wait(START_LIMIT_S), self.log
-        assert self.process.poll() is None, self.log
 
     def wait_until_ready_again(self, limit_s: float = 30) -> None:
         """Wait until the readiness probe says so."""
@@ -71,24 +54,6 @@ class Site:
                 if parent == self.process.pid and wanted == words[1 : 1 + len(wanted)]:
                     return int(folder.name)
         raise AssertionError(f"no child runs {wanted}")
-
-    def stop(self) -> int:
-        """Stop as an operator does; the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        self._reader.join(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return code
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if READY.search(line):
-                self._ready.set()
-        self._ready.set()
 
 
 def site_environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -139,7 +104,7 @@ def running_site(environment: Mapping[str, str], *arguments: str) -> Iterator[Si
     )
     site = Site(process)
     try:
-        site.wait_ready()
+        site.wait_ready(START_LIMIT_S)
         yield site
     finally:
         site.stop()

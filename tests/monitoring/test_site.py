@@ -62,7 +62,7 @@ def site(folder: Path) -> Iterator[Site]:
 
 def lines(site: Site) -> list[dict[str, Any]]:
     """All that the command has printed, each line of which is an object."""
-    return [json.loads(line) for line in list(site.lines)]
+    return [json.loads(line) for line in site.log.splitlines()]
 
 
 async def open_page(site: Site, query: str) -> str:
