@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from django.utils.functional import LazyObject, empty
 
+from fluxlit_django import logs
 from fluxlit_django.exceptions import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from fluxlit_django.gateway import headers
 
@@ -209,10 +211,19 @@ class Observation:
         return fields
 
 
-def begin(scope: Any, recorders: Sequence[Recorder]) -> Observation:
-    """Start looking at a request or a socket; whoever has its scope finds the observation with `of`."""
+@contextlib.contextmanager
+def observing(scope: Any, recorders: Sequence[Recorder]) -> Iterator[Observation]:
+    """Look at a request or a socket to its end; whoever has its scope finds the observation with `of`."""
     seen = scope[_SCOPE_KEY] = Observation(scope, recorders)
-    return seen
+    token = logs.request_id.set(seen.request_id)
+    try:
+        yield seen
+    except Exception:
+        seen.fail()
+        raise
+    finally:
+        logs.request_id.reset(token)
+        seen.end()
 
 
 def of(scope: Any) -> Observation:

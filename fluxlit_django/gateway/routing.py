@@ -9,7 +9,6 @@ from typing import Any
 
 from django.urls import Resolver404, resolve
 
-from fluxlit_django import logs
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import headers, health, limits, observation, origin, responses
 from fluxlit_django.gateway.access import Verdict
@@ -94,16 +93,8 @@ class HttpRouter:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one HTTP request."""
         scope = self._runtime.edge.restore(scope)
-        seen = observation.begin(scope, self._runtime.recorders)
-        token = logs.request_id.set(seen.request_id)
-        try:
+        with observation.observing(scope, self._runtime.recorders) as seen:
             await self._answer(scope, *seen.wrap_http(receive, send), seen)
-        except Exception:
-            seen.fail()
-            raise
-        finally:
-            logs.request_id.reset(token)
-            seen.end()
 
     async def _answer(self, scope: Any, receive: Any, send: Any, seen: Observation) -> None:
         if limits.is_header_too_large(scope["headers"]):
@@ -243,16 +234,8 @@ class WebSocketRouter:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one WebSocket."""
         scope = self._runtime.edge.restore(scope)
-        seen = observation.begin(scope, self._runtime.recorders)
-        token = logs.request_id.set(seen.request_id)
-        try:
+        with observation.observing(scope, self._runtime.recorders) as seen:
             await self._serve(scope, *seen.wrap_socket(receive, send), seen)
-        except Exception:
-            seen.fail()
-            raise
-        finally:
-            logs.request_id.reset(token)
-            seen.end()
 
     async def _serve(self, scope: Any, receive: Any, send: Any, seen: Observation) -> None:
         path = split_root(self._runtime.config.root_path, scope["path"])

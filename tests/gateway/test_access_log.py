@@ -259,7 +259,8 @@ def test_record__has_what_others_add() -> None:
 
     logging.setLogRecordFactory(make)
     try:
-        observation.begin(http_scope("/x"), [AccessLog(Redaction(), logger)]).end()
+        with observation.observing(http_scope("/x"), [AccessLog(Redaction(), logger)]):
+            """Nothing is answered."""
     finally:
         logging.setLogRecordFactory(before)
 

@@ -199,9 +199,8 @@ def test_recorder__labels_are_bounded() -> None:
 
     for number in range(500):
         scope = http_scope(f"/{number}", method=f"METHOD{number}")
-        seen = observation.begin(scope, [metrics])
-        seen.dispatch, seen.status = Dispatch.STREAMLIT, 100 + number
-        seen.end()
+        with observation.observing(scope, [metrics]) as seen:
+            seen.dispatch, seen.status = Dispatch.STREAMLIT, 100 + number
 
     samples = [s for family in registry.collect() for s in family.samples if s.name.endswith("_total")]
     assert 8 == len(samples)  # one kind of method, five classes of status, bytes in and out
@@ -211,16 +210,15 @@ def test_recorder__long_socket() -> None:
     """What passes a socket counts at each rerun, and once."""
     registry = CollectorRegistry()
     scope = {"type": "websocket", "headers": [], "path": "/", "query_string": b""}
-    seen = observation.begin(scope, [Metrics(registry)])
-    metrics = seen._recorders[0]
+    metrics = Metrics(registry)
     labels = {"dispatch": "gateway", "protocol": "websocket"}
 
-    metrics.opened(seen)
-    seen.bytes_out = 100
-    seen.count_rerun(0.2)
-    first = registry.get_sample_value("fluxlit_gateway_sent_bytes_total", labels)
-    seen.bytes_out = 150
-    seen.end()
+    with observation.observing(scope, [metrics]) as seen:
+        metrics.opened(seen)
+        seen.bytes_out = 100
+        seen.count_rerun(0.2)
+        first = registry.get_sample_value("fluxlit_gateway_sent_bytes_total", labels)
+        seen.bytes_out = 150
     last = registry.get_sample_value("fluxlit_gateway_sent_bytes_total", labels)
 
     assert (100, 150) == (first, last)
