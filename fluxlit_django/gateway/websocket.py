@@ -27,7 +27,7 @@ from fluxlit_django.gateway import (
     responses,
     upstream,
 )
-from fluxlit_django.gateway.access import Decision, Verdict
+from fluxlit_django.gateway.access import Decision, Undecided, Verdict
 from fluxlit_django.gateway.http import request_headers
 from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.live import LiveSocket
@@ -123,12 +123,13 @@ class StreamlitConsumer(AsyncConsumer):
             await responses.deny_socket(self.base_send, self.scope, *refusal)
             raise StopConsumer
         self._is_waiting = True
-        self._decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"])
-        if self._decision.viewer is not None:
-            # What is remembered may be what a message has just ended. Whoever asks after having joined misses
-            # no later one.
-            await self._join_groups(self._decision.viewer)
-            self._decision = await self._decide_afresh()
+        try:
+            self._decision = await self._decide_at_the_door()
+        except Undecided as exc:
+            logger.warning("%s. app=%s request_id=%s", exc, self._app.name, self._request_id)
+            self._seen.refuse(Refusal.UNDECIDED)
+            await responses.deny_socket(self.base_send, self.scope, 503, responses.UNDECIDED_TEXT)
+            raise StopConsumer from None
         if self._decision.viewer is not None:
             self._seen.viewer = self._decision.viewer.id
         if not self._decision.allowed:
@@ -213,7 +214,10 @@ class StreamlitConsumer(AsyncConsumer):
         self._schedule_recheck()
         try:
             decision = await self._decide_afresh()
-        except Exception:  # a database's, or that of a rule of the project's own; nobody waits for this task
+        except Undecided as exc:
+            logger.warning("%s. app=%s request_id=%s", exc, self._app.name, self._request_id)
+            return
+        except Exception:  # that of a rule of the project's own; nobody waits for this task
             logger.exception("asking again failed app=%s request_id=%s", self._app.name, self._request_id)
             return
         if not decision.allowed:
@@ -268,6 +272,15 @@ class StreamlitConsumer(AsyncConsumer):
         """Accept, then close with a code: a refused handshake tells a page only that it failed."""
         await self.send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
         await self.send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _decide_at_the_door(self) -> Decision:
+        decision = await self._runtime.gatekeeper.decide(self._app, self.scope["headers"])
+        if decision.viewer is None:
+            return decision
+        # What is remembered may be what a message has just ended. Whoever asks after having joined misses
+        # no later one.
+        await self._join_groups(decision.viewer)
+        return await self._decide_afresh()
 
     async def _decide_afresh(self) -> Decision:
         return await self._runtime.gatekeeper.decide(self._app, self.scope["headers"], afresh=True)

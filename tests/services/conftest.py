@@ -39,10 +39,10 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def site(
+def environment(
     tmp_path_factory: pytest.TempPathFactory, postgres: PostgreSQL, redis: Redis
-) -> Iterator[Site]:
-    """Two workers and two sidecars on both services."""
+) -> dict[str, str]:
+    """The environment of a site on both services, whose tables are made."""
     environment = site_environment(
         tmp_path_factory.mktemp("services"),
         DJANGO_SETTINGS_MODULE="tests.services.settings",
@@ -52,5 +52,19 @@ def site(
         FLUXLIT_ACCESS_RECHECK_S="3600",
     )
     manage(environment, "migrate", "-v0")
+    return environment
+
+
+@pytest.fixture(scope="module")
+def site(environment: dict[str, str]) -> Iterator[Site]:
+    """Two workers and two sidecars, with sessions in Redis and in PostgreSQL."""
     with running_site(environment, "--workers", "2", "--streamlit-workers", "2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site_with_sessions_in_postgres(environment: dict[str, str]) -> Iterator[Site]:
+    """The same with sessions in PostgreSQL alone."""
+    engine = {"TEST_SESSION_ENGINE": "django.contrib.sessions.backends.db"}
+    with running_site({**environment, **engine}, "--workers", "2", "--streamlit-workers", "2") as running:
         yield running

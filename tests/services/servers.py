@@ -17,7 +17,7 @@ from pathlib import Path
 
 START_LIMIT_S = 30
 ACCOUNT = "postgres"
-"""Whom PostgreSQL runs as when the tests run as root, which it refuses; Debian's package makes the account."""
+"""Whom PostgreSQL, which refuses root, runs as when the tests do; Debian's package makes the account."""
 
 
 def find_redis() -> str | None:

@@ -11,7 +11,7 @@ import aiohttp
 import psycopg
 import pytest
 
-from tests.services.servers import PostgreSQL, Redis, Server
+from tests.services.servers import PostgreSQL, Server
 from tests.site import Site
 from tests.streamlit_protocol import StreamlitClient
 from tests.trust.test_revocation import LIMIT_S, close_code
@@ -19,8 +19,10 @@ from tests.trust.test_revocation import LIMIT_S, close_code
 SESSIONS = 20
 RERUNS = 2000
 OWN_CONNECTIONS = 40
-"""What the workers' threads for Django may keep, `min(32, cores + 4)` of each worker, with room for recorders."""
+"""What the workers' threads for Django may keep, and those that record, of two workers."""
 OUTAGE_LIMIT_S = 30.0
+REMEMBERED_S = 2.1
+"""Longer than the gateway remembers who may."""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -89,41 +91,67 @@ async def test_connections__of_2000_reruns_of_20_sessions(site, postgres, new_us
     assert after <= OWN_CONNECTIONS
 
 
-async def test_redis_stopped__sockets_stay_and_sign_outs_count_again(site, redis, new_user):
+async def test_redis_stopped__sockets_open_and_close_as_before(
+    site_with_sessions_in_postgres, redis, new_user
+):
     """Open sockets go on, new ones open; when it is back, a sign-out closes sockets within two seconds."""
+    site = site_with_sessions_in_postgres
     viewer = await new_user(site)
     async with viewer.streamlit() as old:
         await old.rerun()
+        answers = count_answers(site)
 
         async with stopped(redis):
-            during = (await old.rerun()).finished
+            during = await old.rerun()
             async with viewer.streamlit() as new:
-                opened = (await new.rerun()).finished
+                opened = await new.rerun()
             page = await status(viewer, "/")
-        await asyncio.to_thread(wait_for_answers, site)
+            await until_layer_is_missed(site)
+        await until_layer_answers(site, answers)
         await viewer.sign_out()
         code = await close_code(old, LIMIT_S)
 
-    assert ["FINISHED_SUCCESSFULLY", "FINISHED_SUCCESSFULLY", 200] == [during, opened, page]
+    assert 200 == page
+    assert ["0 exceptions"] * 2 == [f"{len(run.exceptions())} exceptions" for run in (during, opened)]
     assert 4401 == code
 
 
-def wait_for_answers(site: Site) -> None:
-    """Wait until both workers listen to the channel layer again."""
-    from tests.command.test_faults import wait_for_line
+async def test_redis_stopped__with_sessions_in_it(site, redis, new_user):
+    """Open sockets go on; whoever would have to be looked up gets a 503 at once, until it is back."""
+    viewer = await new_user(site)
+    async with viewer.streamlit() as old:
+        await old.rerun()
+        answers = count_answers(site)
 
-    wait_for_line(site, r"(?s)channel layer answers again.*channel layer answers again")
+        async with stopped(redis):
+            during = await old.rerun()
+            page = await status(viewer, "/")
+            refused = await handshake_status(viewer)
+            await until_layer_is_missed(site)
+        await until_layer_answers(site, answers)
+        async with viewer.streamlit() as new:
+            opened = await new.rerun(query="with=cache")
+        await viewer.sign_out()
+        code = await close_code(old, LIMIT_S)
+
+    assert not during.exceptions()
+    assert (503, 503) == (page, refused)
+    assert "cached: yes" in opened.texts()
+    assert 4401 == code
 
 
 async def test_postgres_stopped__sockets_stay_and_recover(site, postgres, new_user):
-    """Sockets stay open and say what failed; pages answer at once; when it is back, all is as before."""
+    """A rerun says what failed, on a socket that stays; pages get a 503 at once; then all is as before."""
     viewer = await new_user(site)
     async with viewer.streamlit() as client:
         await client.rerun()
 
         async with stopped(postgres):
             during = await client.rerun()
-            pages = [await status(viewer, "/"), await status(viewer, "/api/healthz")]
+            await asyncio.sleep(REMEMBERED_S)
+            paths = [await status(viewer, "/"), await status(viewer, "/media/file.png")]
+            refused = await handshake_status(viewer)
+            alive = await status(viewer, "/api/healthz")
 
         async def works() -> bool:
             return await status(viewer, "/") == 200
@@ -134,7 +162,39 @@ async def test_postgres_stopped__sockets_stay_and_recover(site, postgres, new_us
             opened = await new.rerun()
 
     assert "OperationalError" in "".join(during.exceptions())
-    assert 200 == pages[1]
-    assert pages[0] in {200, 503}
+    assert ([503, 503], 503) == (paths, refused)
+    assert 200 == alive
     assert not after.exceptions()
     assert not opened.exceptions()
+
+
+async def handshake_status(viewer) -> int:
+    """The status with which a socket is refused."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with viewer.streamlit():
+            """It must not open."""
+    return refused.value.status
+
+
+def count_answers(site: Site) -> int:
+    """How often workers have found the channel layer again."""
+    return site.log.count("The channel layer answers again")
+
+
+async def until_layer_is_missed(site: Site) -> None:
+    """Wait until each worker that listens has missed the channel layer."""
+
+    async def is_missed() -> bool:
+        return site.log.count("The channel layer does not answer") > count_answers(site)
+
+    await until(is_missed)
+
+
+async def until_layer_answers(site: Site, before: int) -> None:
+    """Wait until whoever missed the channel layer has it again."""
+
+    async def is_back() -> bool:
+        answers = count_answers(site)
+        return answers > before and answers == site.log.count("The channel layer does not answer")
+
+    await until(is_back)
