@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from fluxlit_django.conf import AppConfig, get_config
 from fluxlit_django.gateway import access, affinity, assets, observation
 from fluxlit_django.gateway.access import Verdict
 from fluxlit_django.gateway.affinity import Affinity
+from fluxlit_django.gateway.responses import UNDECIDED_TEXT
 from fluxlit_django.gateway.routing import find_app
 from fluxlit_django.gateway.runtime import get_runtime
 from fluxlit_django.trust import sessions
+
+logger = logging.getLogger(__name__)
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _RETRY_AFTER_S = 10
@@ -54,7 +58,12 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
         return _redirect(request, f"{config.root_path}{proper}")
     if isinstance(request, ASGIRequest):
         observation.of(request.scope).app = app.name
-    decision = access.decide(app, getattr(request, "user", None))
+    try:
+        decision = access.decide(app, getattr(request, "user", None))
+    except access.Undecided as exc:
+        logger.warning("%s.", exc)
+        headers = {"Retry-After": str(_RETRY_AFTER_S), "Cache-Control": "no-store"}
+        return HttpResponse(UNDECIDED_TEXT, status=503, content_type="text/plain", headers=headers)
     if decision.verdict is Verdict.SIGN_IN:
         return redirect_to_login(request.get_full_path())
     if decision.verdict is Verdict.FORBID:

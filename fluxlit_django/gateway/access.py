@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import identity
@@ -44,8 +46,40 @@ class Decision:
         return self.verdict is Verdict.ALLOW
 
 
+class Undecided(Exception):
+    """The database or the session store does not answer, so that nobody can say who may."""
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:  # a session store's errors are its own; those of a project's rule pass
+        if not _is_outage(exc):
+            raise
+        msg = f"the database or the session store does not answer: {' '.join(str(exc).split())}"
+        raise Undecided(msg) from exc
+
+
+def _is_outage(exc: Exception) -> bool:
+    """Whether an error says that a server is not there. Redis' errors are no `OSError` (redis-py 5 to 8)."""
+    if isinstance(exc, (OperationalError, InterfaceError, ConnectionError, TimeoutError)):
+        return True
+    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(exc).__mro__}
+    return not names.isdisjoint({"redis.exceptions.ConnectionError", "redis.exceptions.TimeoutError"})
+
+
 def decide(app: AppConfig, user: Any) -> Decision:
-    """Apply the app's access rule to a Django user, or to None for nobody. May read the database."""
+    """Apply the app's access rule to a Django user, or to None for nobody. May read the database.
+
+    Raises:
+        Undecided: what knows about users does not answer.
+    """
+    with _asking():
+        return _decide(app, user)
+
+
+def _decide(app: AppConfig, user: Any) -> Decision:
     is_known = user is not None and user.is_authenticated
     viewer = Viewer.from_user(user) if is_known else None
     if passes(app.access, user if is_known else users.nobody()):
@@ -54,13 +88,18 @@ def decide(app: AppConfig, user: Any) -> Decision:
 
 
 def decide_for_session(app: AppConfig, key: str) -> Decision:
-    """The decision for a session key; "" for no session. Reads the session store and the database."""
-    user = sessions.user_of_session(key) if key else None
-    decision = decide(app, user)
-    if user is None:
-        return decision
-    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    return Decision(decision.verdict, decision.viewer, float(session.get_expiry_age()))
+    """The decision for a session key; "" for no session. Reads the session store and the database.
+
+    Raises:
+        Undecided: one of them does not answer.
+    """
+    with _asking():
+        user = sessions.user_of_session(key) if key else None
+        decision = _decide(app, user)
+        if user is None:
+            return decision
+        session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        return Decision(decision.verdict, decision.viewer, float(session.get_expiry_age()))
 
 
 read_decision = database_sync_to_async(decide_for_session)
@@ -95,6 +134,9 @@ class Gatekeeper:
 
         Args:
             afresh: don't use a remembered one.
+
+        Raises:
+            Undecided: what knows about users does not answer.
         """
         key = (app.name, identity.session_key(headers))
         now = self._clock()

@@ -49,6 +49,8 @@ class Refusal(str, enum.Enum):
     BUSY = "busy"
     """Every sidecar has as many sessions as it may."""
     STOPPING = "stopping"
+    UNDECIDED = "undecided"
+    """The database or the session store does not answer."""
 
 
 class Recorder(Protocol):

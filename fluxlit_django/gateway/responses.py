@@ -10,6 +10,8 @@ from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
+UNDECIDED_TEXT = "Service Unavailable: your sign-in cannot be checked at the moment. Try again shortly."
+
 _LINGER_S = 10.0  # what an upload that is refused may go on for
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from django.urls import Resolver404, resolve
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import headers, health, limits, observation, origin, responses
-from fluxlit_django.gateway.access import Verdict
+from fluxlit_django.gateway.access import Undecided, Verdict
 from fluxlit_django.gateway.assets import Assets
 from fluxlit_django.gateway.http import HttpHop
 from fluxlit_django.gateway.observation import Dispatch, Observation, Refusal
@@ -22,6 +23,8 @@ ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 STREAM_PATH = "/_stcore/stream"
 """The path of Streamlit's WebSocket below an app's mount (Streamlit 1.67, `starlette_websocket.py`)."""
+
+logger = logging.getLogger(__name__)
 
 _OUR_URLS, _DOCUMENT = "fluxlit", "document"  # names in `fluxlit_django.urls`
 
@@ -189,7 +192,13 @@ class HttpRouter:
     async def _send_to_sidecar(
         self, scope: Any, receive: Any, send: Any, app: AppConfig, *, seen: Observation, is_open: bool
     ) -> None:
-        decision = await self._runtime.gatekeeper.decide(app, scope["headers"])
+        try:
+            decision = await self._runtime.gatekeeper.decide(app, scope["headers"])
+        except Undecided as exc:
+            logger.warning("%s. request_id=%s", exc, seen.request_id)
+            seen.refuse(Refusal.UNDECIDED)
+            await responses.send_text(send, 503, responses.UNDECIDED_TEXT, headers=((b"retry-after", b"2"),))
+            return
         if decision.viewer is not None:
             seen.viewer = decision.viewer.id
         if decision.verdict is Verdict.SIGN_IN and not is_open:

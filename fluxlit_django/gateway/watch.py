@@ -9,7 +9,7 @@ from typing import Any
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import closing, identity
-from fluxlit_django.gateway.access import Decision, Verdict
+from fluxlit_django.gateway.access import Decision, Undecided, Verdict
 from fluxlit_django.gateway.headers import Headers
 from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.observation import Observation, Refusal
@@ -113,7 +113,10 @@ class AccessWatch:
         self._schedule()
         try:
             decision = await self._decide_afresh()
-        except Exception:  # a database's, or that of a rule of the project's own; nobody waits for this task
+        except Undecided as exc:
+            logger.warning("%s. app=%s request_id=%s", exc, self._app.name, self._seen.request_id)
+            return
+        except Exception:  # that of a rule of the project's own; nobody waits for this task
             logger.exception(
                 "asking again failed app=%s request_id=%s", self._app.name, self._seen.request_id
             )

@@ -28,6 +28,7 @@ from fluxlit_django.gateway import (
     responses,
     upstream,
 )
+from fluxlit_django.gateway.access import Undecided
 from fluxlit_django.gateway.http import request_headers
 from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.live import LiveSocket
@@ -104,7 +105,13 @@ class StreamlitConsumer(AsyncConsumer):
             await responses.deny_socket(self.base_send, self.scope, *refusal)
             raise StopConsumer
         self._is_waiting = True
-        decision = await self._watch.decide()
+        try:
+            decision = await self._watch.decide()
+        except Undecided as exc:
+            logger.warning("%s. app=%s request_id=%s", exc, self._app.name, self._request_id)
+            self._seen.refuse(Refusal.UNDECIDED)
+            await responses.deny_socket(self.base_send, self.scope, 503, responses.UNDECIDED_TEXT)
+            raise StopConsumer from None
         if not decision.allowed:
             await self._turn_away(*closing.DENIED[decision.verdict])
             return  # it counts as one who waits until it has gone

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.services.servers import find_redis, running_redis
 from tests.site import Site, manage, running_site, site_environment
-from tests.trust.redis import find_redis, running_redis
 from tests.viewer import Viewer
 
 PATIENCE_S = 12.0
@@ -42,12 +42,12 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two workers, with a Redis between them."""
     if find_redis() is None:
         pytest.skip("there is no redis-server on this machine (Debian: apt install redis-server)")
-    with running_redis(tmp_path_factory.mktemp("redis")) as redis_url:
+    with running_redis(tmp_path_factory.mktemp("redis")) as redis:
         environment = site_environment(
             tmp_path_factory.mktemp("two"),
             DJANGO_SETTINGS_MODULE="tests.trust.settings",
             FLUXLIT_ACCESS_RECHECK_S="3600",
-            REDIS_URL=redis_url,
+            REDIS_URL=redis.url,
         )
         manage(environment, "migrate", "-v0")
         manage(environment, "demo_admin")
