@@ -103,7 +103,7 @@ class TransactionTests(TestCase):
 
 @pytest.mark.django_db
 def test_select_page__from_page_to_page(app: FluxLit, fluxlit_client: FluxLitTestClient) -> None:
-    """Both spellings go to another page, and the rest of the query stays (L12)."""
+    """Both spellings go to another page, and the rest of the query stays."""
     at = fluxlit_client.streamlit(target=app, query_params={"token": "t"}, page_overrides={"cart": 1})
 
     at = fluxlit_client.select_page(at, "groups")
@@ -138,7 +138,7 @@ def test_openapi__missing() -> None:
 
 @pytest.mark.parametrize(("is_test", "expected"), [(True, {"limit": 5}), (False, {})])
 def test_overrides__of_the_environment(is_test: bool, expected: dict[str, Any]) -> None:
-    """FLUXLIT_TEST_PAGE_OVERRIDES counts in tests alone (L34)."""
+    """FLUXLIT_TEST_PAGE_OVERRIDES counts in tests alone."""
     with override_settings(FLUXLIT={"TESTS": is_test, "TEST_PAGE_OVERRIDES": '{"limit": 5}'}):
         from fluxlit_django.conf import get_config
 

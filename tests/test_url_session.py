@@ -98,7 +98,7 @@ def test_ensure__new_then_the_same(store: InMemorySessionStore) -> None:
 
 
 def test_ensure__an_id_that_a_client_chose(store: InMemorySessionStore) -> None:
-    """It is not taken over (L10): neither a made-up one nor a genuine one that is revoked."""
+    """It is not taken over: neither a made-up one nor a genuine one that is revoked."""
     chosen, unknown = "A" * 43, new_session_id()
 
     assert chosen != ensure_url_session(tab(fluxlit_sid=chosen), store)
@@ -122,7 +122,7 @@ def test_state__comes_back(store: InMemorySessionStore) -> None:
 
 
 def test_persist__what_is_kept(store: InMemorySessionStore, caplog: pytest.LogCaptureFixture) -> None:
-    """Only names that were opted in, without secrets, objects and names of our own (L10, L11)."""
+    """Only names that were opted in, without secrets, objects and names of our own."""
     page = tab()
     sid = ensure_url_session(page, store, initial={"step": 1})
     page.session_state.update(
@@ -240,7 +240,7 @@ def test_typed__fits_and_does_not(store: InMemorySessionStore) -> None:
 
 
 def test_ttl__not_positive(store: InMemorySessionStore) -> None:
-    """A time of nothing is refused, not for ever (L40)."""
+    """A time of nothing is refused, not for ever."""
     for ttl in (0, -1.0):
         with pytest.raises(ValueError, match="Use a number over 0"):
             ensure_url_session(tab(), store, ttl_seconds=ttl)
@@ -357,7 +357,7 @@ def test_store__expires(any_store: SessionStore) -> None:
 
 
 def test_store__from_32_threads() -> None:
-    """Threads at once lose nothing, see whole values, and share none (L39)."""
+    """Threads at once lose nothing, see whole values, and share none."""
     store = InMemorySessionStore(max_entries=50)
 
     def work(number: int) -> bool:

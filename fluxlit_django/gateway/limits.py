@@ -85,7 +85,7 @@ class Body:
         Raises:
             BodyTooLarge: more than the cap arrived.
             ClientGone: the browser left before the end. Raising is what keeps the sidecar from
-                taking the part for the whole: the connection to it is broken off (L24).
+                taking the part for the whole: the connection to it is broken off.
             UpstreamBroken: it is read a second time. aiohttp repeats idempotent requests, PUT among them,
                 on a kept connection that turns out to be closed, and would send what is left for the whole.
         """

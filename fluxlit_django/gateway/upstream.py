@@ -151,8 +151,8 @@ class Clients:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
-            # A jar would hand one viewer's cookies to the next (L1), and a proxy variable in the
-            # environment would send the hop through a foreign host (L8).
+            # A jar would hand one viewer's cookies to the next, and a proxy variable in the
+            # environment would send the hop through a foreign host.
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,

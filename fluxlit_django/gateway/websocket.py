@@ -228,7 +228,7 @@ class StreamlitConsumer(AsyncConsumer):
             fields.append((viewer_token.HANDSHAKE_HEADER, viewer_token.mint(claim)))
         if offered:
             # Streamlit 1.67 takes the entries by position: protocol, XSRF token, session to resume
-            # (`_parse_subprotocols`). So the line goes up raw and once (L3), not as parsed by the server.
+            # (`_parse_subprotocols`). So the line goes up raw and once, not as parsed by the server.
             fields.append(("sec-websocket-protocol", headers.as_text(offered)))
         for sidecar in candidates[:-1]:
             try:

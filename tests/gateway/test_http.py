@@ -39,7 +39,7 @@ EXPECT = (b"Expect", b"100-continue")
 async def test_path__reaches_the_sidecar_byte_for_byte(
     worker: Worker, sidecar: StubSidecar, target: bytes
 ) -> None:
-    """The raw path and query go up as they came, whatever is encoded in them (L15)."""
+    """The raw path and query go up as they came, whatever is encoded in them."""
     response = await fetch(worker.port, target)
 
     assert (200, b"ok") == (response.status, response.body)
@@ -97,7 +97,7 @@ async def test_request_headers__only_those_of_the_list(worker: Worker, sidecar: 
 async def test_request_headers__bytes_beyond_ascii(
     worker: Worker, sidecar: StubSidecar, sent: bytes, received: bytes
 ) -> None:
-    """Header bytes beyond ASCII pass; UTF-8 unchanged (L16)."""
+    """Header bytes beyond ASCII pass; UTF-8 unchanged."""
     response = await fetch(
         worker.port, "/open/media/a", [(b"User-Agent", sent), (b"Cookie", b"_streamlit_user=" + sent)]
     )
@@ -108,7 +108,7 @@ async def test_request_headers__bytes_beyond_ascii(
 
 
 async def test_response_headers__pass_but_for_those_of_one_hop(worker: Worker, sidecar: StubSidecar) -> None:
-    """Repeated headers and bytes beyond ASCII survive; hop-by-hop and nominated headers go (L64)."""
+    """Repeated headers and bytes beyond ASCII survive; hop-by-hop and nominated headers go."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.reply(
@@ -139,7 +139,7 @@ async def test_response_headers__pass_but_for_those_of_one_hop(worker: Worker, s
 
 
 async def test_cookies__of_one_answer_are_in_no_later_request(worker: Worker, sidecar: StubSidecar) -> None:
-    """There is no cookie jar: what one viewer is given never goes up with another's request (L1)."""
+    """There is no cookie jar: what one viewer is given never goes up with another's request."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.reply("200 OK", b"Set-Cookie: _streamlit_user=ada; Path=/")
@@ -152,7 +152,7 @@ async def test_cookies__of_one_answer_are_in_no_later_request(worker: Worker, si
 
 
 async def test_request_id__is_one_id_everywhere(worker: Worker, sidecar: StubSidecar) -> None:
-    """A harmless id is kept, sent up and returned; any other is replaced (L49)."""
+    """A harmless id is kept, sent up and returned; any other is replaced."""
     kept = await fetch(worker.port, "/open/media/a", [(b"X-Request-ID", b"abc-123")])
     replaced = await fetch(worker.port, "/open/media/a", [(b"X-Request-ID", b"x" * 65)])
 
@@ -174,7 +174,7 @@ async def test_request_id__is_in_every_answer(worker: Worker, target: str) -> No
 
 
 async def test_head__keeps_the_length(worker: Worker, sidecar: StubSidecar) -> None:
-    """A HEAD has no body and tells the length of what a GET would bring (L23)."""
+    """A HEAD has no body and tells the length of what a GET would bring."""
 
     async def answer(exchange: Exchange) -> None:
         length = b"70000" if b"large" in exchange.request.target else b"5"
@@ -191,7 +191,7 @@ async def test_head__keeps_the_length(worker: Worker, sidecar: StubSidecar) -> N
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 async def test_status_without_body__has_none(worker: Worker, sidecar: StubSidecar, status: str) -> None:
-    """A 204 or 304 gets no length and no chunks, and the connection goes on (L23)."""
+    """A 204 or 304 gets no length and no chunks, and the connection goes on."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.send(f'HTTP/1.1 {status}\r\nETag: "x"\r\n\r\n'.encode())
@@ -223,7 +223,7 @@ async def test_range__passes_both_ways(worker: Worker, sidecar: StubSidecar) -> 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"br", b"zstd"])
 async def test_encoded_body__is_left_alone(worker: Worker, sidecar: StubSidecar, encoding: bytes) -> None:
-    """The body passes as the sidecar encoded it, known or unknown the coding (L19)."""
+    """The body passes as the sidecar encoded it, known or unknown the coding."""
     encoded = gzip.compress(b"hello") if encoding == b"gzip" else b"\x00\xff not really " + encoding
 
     async def answer(exchange: Exchange) -> None:
@@ -237,7 +237,7 @@ async def test_encoded_body__is_left_alone(worker: Worker, sidecar: StubSidecar,
 
 
 async def test_get__with_a_body(worker: Worker, sidecar: StubSidecar) -> None:
-    """A GET may have a body, and it goes up (L23)."""
+    """A GET may have a body, and it goes up."""
     response = await fetch(worker.port, "/open/media/a", body=b"{}")
 
     assert 200 == response.status
@@ -263,7 +263,7 @@ async def test_status__of_the_sidecar_passes(worker: Worker, sidecar: StubSideca
 
 
 async def test_events__arrive_one_by_one(worker: Worker, sidecar: StubSidecar) -> None:
-    """Each piece reaches the browser before the next is sent (L19)."""
+    """Each piece reaches the browser before the next is sent."""
     go_on = asyncio.Event()
 
     async def answer(exchange: Exchange) -> None:
@@ -440,7 +440,7 @@ async def test_upload__refused_without_continue(uvicorn_worker: Worker, sidecar:
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 async def test_upload__client_gone(worker: Worker, sidecar: StubSidecar, is_chunked: bool) -> None:
-    """A truncated upload never arrives as a complete one (L24), and the sidecar's connection ends."""
+    """A truncated upload never arrives as a complete one, and the sidecar's connection ends."""
     ended = asyncio.Event()
 
     async def answer(exchange: Exchange) -> None:
@@ -583,7 +583,7 @@ async def test_sidecar__waits_for_a_slow_upload(impatient_worker: Worker, sideca
 
 
 async def test_proxy_variables__are_ignored(start_worker: StartWorker, sidecar: StubSidecar) -> None:
-    """A proxy in the environment is for the outside world, not for the way to a sidecar (L8)."""
+    """A proxy in the environment is for the outside world, not for the way to a sidecar."""
     proxy = "http://127.0.0.1:9"
     variables = {"HTTP_PROXY": proxy, "http_proxy": proxy, "NO_PROXY": "", "no_proxy": ""}
     server = await asyncio.start_server(sidecar.serve, "127.0.0.1", 0)

@@ -207,7 +207,7 @@ async def test_pipelining__answers_in_order(any_worker: Worker, sidecar: StubSid
 
 
 async def test_many_at_once(any_worker: Worker, sidecar: StubSidecar) -> None:
-    """Slow requests don't hold up others: there is no gate before a sidecar (L25)."""
+    """Slow requests don't hold up others: there is no gate before a sidecar."""
     release = asyncio.Event()
 
     async def answer(exchange: Exchange) -> None:

@@ -182,7 +182,7 @@ async def test_django__hears_nothing_forged(worker: Worker) -> None:
 
 
 async def test_django__path_beyond_latin_1(worker: Worker) -> None:
-    """A path in any script arrives (L17)."""
+    """A path in any script arrives."""
     response = await fetch(worker.port, "/static/%E4%BD%A0.css")
 
     assert "the project's 你.css" == response.body.decode()

@@ -158,7 +158,7 @@ async def _settle(value: Callable[[], int]) -> None:
 async def test_close__by_the_browser(
     worker: Worker, sidecar_socket: SocketSidecar, code: int, reason: str
 ) -> None:
-    """The sidecar learns the code and the reason (L26); on Daphne, which does not tell it, no reason."""
+    """The sidecar learns the code and the reason; on Daphne, which does not tell it, no reason."""
     async with open_socket(worker) as socket:
         await socket.close(code, reason)
         seen = await sidecar_socket.close_seen()
@@ -172,7 +172,7 @@ async def test_close__by_the_browser(
 async def test_close__by_the_sidecar(
     worker: Worker, sidecar_socket: SocketSidecar, code: int, reason: str
 ) -> None:
-    """The browser learns the code and the reason (L26)."""
+    """The browser learns the code and the reason."""
 
     async def leave(socket: ServerConnection) -> None:
         await socket.send(b"last words")
@@ -284,7 +284,7 @@ async def test_idle_socket__stays(start_worker: StartWorker, sidecar_socket: Soc
 async def test_subprotocols__go_up_raw_and_once(
     worker: Worker, sidecar: StubSidecar, lines: list[bytes]
 ) -> None:
-    """The line of Streamlit's frontend arrives byte for byte, positions and empty entries kept (L3)."""
+    """The line of Streamlit's frontend arrives byte for byte, positions and empty entries kept."""
 
     async def answer(exchange: Exchange) -> None:
         await accept(exchange, *([b"Sec-WebSocket-Protocol: streamlit"] if lines else []))
@@ -316,7 +316,7 @@ async def test_subprotocol__is_the_sidecars_choice(uvicorn_worker: Worker, sidec
 
 
 async def test_handshake__headers(worker: Worker, sidecar: StubSidecar) -> None:
-    """The handshake, which `st.context` reads, carries what a request does, and one Host (L44)."""
+    """The handshake, which `st.context` reads, carries what a request does, and one Host."""
 
     async def answer(exchange: Exchange) -> None:
         await accept(exchange)
@@ -361,7 +361,7 @@ async def test_handshake__headers(worker: Worker, sidecar: StubSidecar) -> None:
 async def test_handshake__refused_by_the_sidecar(
     worker: Worker, sidecar: StubSidecar, answered: bytes, told: int
 ) -> None:
-    """Its status passes (L26); one that is no refusal is 502. Daphne can only say 403."""
+    """Its status passes; one that is no refusal is 502. Daphne can only say 403."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % answered)
@@ -419,7 +419,7 @@ async def test_handshake__sidecar_hangs(start_worker: StartWorker, sidecar: Stub
 async def test_handshake__from_elsewhere(
     worker: Worker, sidecar: StubSidecar, fields: Fields, host: bytes | None, status: int
 ) -> None:
-    """A page of another origin opens no socket, and nothing is dialled for it (L4).
+    """A page of another origin opens no socket, and nothing is dialled for it.
 
     Daphne can only say 403, and refuses an unreadable Origin itself with 400.
     """

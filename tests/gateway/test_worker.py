@@ -158,7 +158,7 @@ async def test_sigterm__with_a_browser_that_does_not_read(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal__when_idle(start_worker: StartWorker, server: str, number: signal.Signals) -> None:
-    """With nothing under way a worker stops at once, with exit code 0 (L5, L13)."""
+    """With nothing under way a worker stops at once, with exit code 0."""
     with start_worker(server) as worker:
         worker.process.send_signal(number)
         code = await exit_code(worker)

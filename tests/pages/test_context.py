@@ -99,7 +99,7 @@ def test_as_a_django_request() -> None:
 
 
 def test_urls__of_a_page() -> None:
-    """URLs are made of the request's host, which is checked (L57)."""
+    """URLs are made of the request's host, which is checked."""
     urls, context = FluxLitPublicUrls(), PageContext(raw_headers=GATEWAYS)
 
     assert "https://testserver" == urls.app_base(context)

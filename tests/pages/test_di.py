@@ -391,7 +391,7 @@ def test_request__parameters() -> None:
 
 
 def test_request__defaults() -> None:
-    """A default counts where nothing came (L32)."""
+    """A default counts where nothing came."""
     assert ("nobody", None, "light", 10, ()) == call(show)
 
 
@@ -433,7 +433,7 @@ def test_request__wrong_form() -> None:
 
 
 def test_header_context__wins_and_is_restored() -> None:
-    """The explicit map comes before the request, names in any case (L33); the token brings back the old."""
+    """The explicit map comes before the request, names in any case; the token brings back the old."""
     request = Request(headers={"x-remote-user": "from the request"})
     outer = di.set_page_header_context({"X-REMOTE-User": "outer"})
     inner = di.set_page_header_context({"x-remote-user": "inner"})
@@ -472,7 +472,7 @@ def test_header_context__any_map(headers: dict[str, str]) -> None:
 
 
 def test_overrides__any_parameter() -> None:
-    """By name: dependencies, which are then not called, and everything else (L30)."""
+    """By name: dependencies, which are then not called, and everything else."""
 
     def page(
         st: Any,

@@ -62,7 +62,7 @@ def test_user__each_way_to_ask(app: FluxLit, client: FluxLitTestClient, user: An
 
 
 def test_client__calls_the_api_as_the_viewer(app: FluxLit, client: FluxLitTestClient, user: Any) -> None:
-    """`client` reaches the project's API as the viewer, and sees the test's transaction (L65)."""
+    """`client` reaches the project's API as the viewer, and sees the test's transaction."""
 
     @app.page("/")
     def home(st: Any, api: ApiClient) -> None:

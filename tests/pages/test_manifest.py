@@ -77,7 +77,7 @@ def test_manifest__all_there_is_to_say() -> None:
 
 
 def test_manifest__the_same_in_every_process() -> None:
-    """No memory address, no hash order (L58)."""
+    """No memory address, no hash order."""
     code = (
         "import django; django.setup(); import json; from tests.pages.test_manifest import make_app; "
         "print(json.dumps(make_app().build_page_manifest()))"

@@ -141,7 +141,7 @@ async def test_supervisor__stopped_before_it_started():
 
 
 async def test_supervisor__never_started():
-    """A child that ends before it ever served ends the command, with its own last lines (L14)."""
+    """A child that ends before it ever served ends the command, with its own last lines."""
     async with running(
         fake("gateway-0", "ignore_term:", "ready"), fake("default-0", "write:no such module: shop", "leave:3")
     ) as run:
@@ -458,7 +458,7 @@ def logged_pids(log):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_supervisor__signal(number, tmp_path):
-    """A real signal ends everything, grandchildren too, with exit code 0 (L5)."""
+    """A real signal ends everything, grandchildren too, with exit code 0."""
     log, pid_file = tmp_path / "log", tmp_path / "grandchild"
     process = await start_supervisor(
         gateway_0=[f"use_log:{log},gateway-0", "ready"],
@@ -475,7 +475,7 @@ async def test_supervisor__signal(number, tmp_path):
 
 @pytest.mark.parametrize("words", [["die_with_parent:"], []], ids=["by the kernel", "by the control line"])
 async def test_supervisor__sigkill(words, tmp_path):
-    """When the supervisor is killed its children go within two seconds, whatever they are doing (L5)."""
+    """When the supervisor is killed its children go within two seconds, whatever they are doing."""
     log = tmp_path / "log"
     process = await start_supervisor(
         gateway_0=[f"use_log:{log},gateway-0", *words, "ready"],
