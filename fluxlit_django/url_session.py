@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
-import functools
 import hashlib
 import json
 import logging
+import math
 import re
 import secrets
 import threading
@@ -55,6 +55,17 @@ class SessionStore(Protocol):
 
     def delete(self, sid: str) -> None:
         """Forget an id."""
+
+
+@runtime_checkable
+class SlidingSessionStore(SessionStore, Protocol):
+    """One that can start the time of a session anew, and leave what is kept as it is.
+
+    A store without `touch` is given what was just read from it, over what another tab has kept meanwhile.
+    """
+
+    def touch(self, sid: str, *, ttl_seconds: float | None = None) -> None:
+        """Keep what is kept under an id for so many seconds more; nothing where nothing is."""
 
 
 # Ids
@@ -185,7 +196,7 @@ def persist_url_session(
     sid, blob = _find(st, store, name, ttl)
     if sid is None:
         return None
-    wanted = {*(keys or ()), *get_config().url_session_keys, *(blob or {})}
+    wanted = {*_names(keys), *get_config().url_session_keys, *(blob or {})}
     if not wanted:
         logger.warning("No URL session key is opted in. Name them: persist_url_session(…, keys=['step']).")
     store.set(sid, dict(_kept(st.session_state, wanted)), ttl_seconds=ttl)
@@ -224,7 +235,7 @@ def url_session(
         with url_session(st, store, keys=["step"]):
             st.number_input("Step", key="step")
     """
-    names = list(keys)
+    names = _names(keys)
     sid = ensure_url_session(st, store, param=param)
     hydrate_url_session(st, store, param=param)
     try:
@@ -245,10 +256,18 @@ def _is_off() -> bool:
     return config.disable_url_session or (config.tests and not config.force_url_session_in_tests)
 
 
+def _names(keys: Iterable[str] | None) -> tuple[str, ...]:
+    return (keys,) if isinstance(keys, str) else tuple(keys or ())
+
+
 def _ttl(given: float | None) -> float:
-    ttl = get_config().url_session_ttl_s if given is None else given
-    if ttl <= 0:
-        msg = f"ttl_seconds is {ttl}. Use a number over 0, or delete the session."
+    return _positive("ttl_seconds", get_config().url_session_ttl_s if given is None else given)
+
+
+def _positive(name: str, ttl: float) -> float:
+    # Neither NaN nor infinity: no comparison with the first is ever true, and no date is the second away.
+    if not (isinstance(ttl, (int, float)) and 0 < ttl < math.inf):
+        msg = f"{name} is {ttl!r}. Use a number over 0; to forget a session, delete it."
         raise ValueError(msg)
     return ttl
 
@@ -261,7 +280,7 @@ def _find(st: Any, store: SessionStore, name: str, ttl: float) -> tuple[str | No
     if is_genuine(sid, viewer):
         blob = store.get(sid)
         if blob is not None and get_config().url_session_slides:
-            store.set(sid, blob, ttl_seconds=ttl)
+            _slide(store, sid, blob, ttl)
         _remember(st, name, sid)
         return sid, blob
     if viewer and is_genuine(sid):
@@ -269,6 +288,13 @@ def _find(st: Any, store: SessionStore, name: str, ttl: float) -> tuple[str | No
         if blob is not None:  # somebody signed in: the id that was everybody's ends here
             return _move(st, store, name, sid, blob, ttl), blob
     return None, None
+
+
+def _slide(store: SessionStore, sid: str, blob: dict[str, Any], ttl: float) -> None:
+    if isinstance(store, SlidingSessionStore):
+        store.touch(sid, ttl_seconds=ttl)
+    else:
+        store.set(sid, blob, ttl_seconds=ttl)
 
 
 def _move(st: Any, store: SessionStore, name: str, sid: str, blob: dict[str, Any], ttl: float) -> str:
@@ -359,7 +385,7 @@ class InMemorySessionStore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_entries = max(1, max_entries)
-        self._default_ttl = default_ttl_seconds
+        self._default_ttl = _positive("default_ttl_seconds", default_ttl_seconds)
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
@@ -394,6 +420,17 @@ class InMemorySessionStore:
             if len(self._kept) > self._max_entries:
                 self._drop(now)
 
+    def touch(self, sid: str, *, ttl_seconds: float | None = None) -> None:
+        """Start the time of an id anew.
+
+        Raises:
+            ValueError: the time is not positive.
+        """
+        ttl = self._default_ttl if ttl_seconds is None else _ttl(ttl_seconds)
+        with self._lock:
+            if sid in self._kept:
+                self._kept[sid] = (self._clock() + ttl, self._kept[sid][1])
+
     def delete(self, sid: str) -> None:
         """Forget an id."""
         with self._lock:
@@ -425,6 +462,14 @@ class CacheSessionStore:
         """
         self._cache.set(_cache_key(sid), json.dumps(data), timeout=_ttl(ttl_seconds))
 
+    def touch(self, sid: str, *, ttl_seconds: float | None = None) -> None:
+        """Start the time of an id anew.
+
+        Raises:
+            ValueError: the time is not positive.
+        """
+        self._cache.touch(_cache_key(sid), timeout=_ttl(ttl_seconds))
+
     def delete(self, sid: str) -> None:
         """Forget an id."""
         self._cache.delete(_cache_key(sid))
@@ -454,7 +499,7 @@ class DatabaseSessionStore:
         Raises:
             ValueError: the time is not positive.
         """
-        values = {"data": data, "expires_at": _now() + timedelta(seconds=_ttl(ttl_seconds))}
+        values = {"data": data, "expires_at": _after(ttl_seconds)}
         # One statement, which threads and sidecars may run at once.
         self._rows.bulk_create(
             [self._rows.model(digest=_digest(sid), **values)],
@@ -462,6 +507,14 @@ class DatabaseSessionStore:
             update_fields=["data", "expires_at"],
             **self._unique_fields(),
         )
+
+    def touch(self, sid: str, *, ttl_seconds: float | None = None) -> None:
+        """Start the time of an id anew.
+
+        Raises:
+            ValueError: the time is not positive.
+        """
+        self._rows.filter(digest=_digest(sid), expires_at__gt=_now()).update(expires_at=_after(ttl_seconds))
 
     def delete(self, sid: str) -> None:
         """Forget an id."""
@@ -515,6 +568,19 @@ class DjangoSessionStore:
             msg = "There is no Django session: nobody is signed in. Use another store for public pages."
             raise RuntimeError(msg)
 
+    def touch(self, sid: str, *, ttl_seconds: float | None = None) -> None:
+        """Start the time of an id anew.
+
+        Raises:
+            ValueError: the time is not positive.
+        """
+        digest, expires = _digest(sid), time.time() + _ttl(ttl_seconds)
+
+        def later(kept: dict[str, Any]) -> dict[str, Any]:
+            return {**kept, digest: {**kept[digest], "expires": expires}} if digest in kept else kept
+
+        self._change(later)
+
     def delete(self, sid: str) -> None:
         """Forget an id."""
         self._change(lambda kept: {digest: entry for digest, entry in kept.items() if digest != _digest(sid)})
@@ -556,22 +622,26 @@ class ConfiguredSessionStore:
         """Keep a dict under an id."""
         configured_store().set(sid, data, ttl_seconds=ttl_seconds)
 
+    def touch(self, sid: str, *, ttl_seconds: float | None = None) -> None:
+        """Start the time of an id anew."""
+        configured_store().touch(sid, ttl_seconds=ttl_seconds)
+
     def delete(self, sid: str) -> None:
         """Forget an id."""
         configured_store().delete(sid)
 
 
-_STORES: dict[str, Callable[[], SessionStore]] = {
-    "database": DatabaseSessionStore,
-    "cache": CacheSessionStore,
-    "session": DjangoSessionStore,
-    "memory": functools.cache(InMemorySessionStore),
+_STORES: dict[str, SlidingSessionStore] = {
+    "database": DatabaseSessionStore(),
+    "cache": CacheSessionStore(),
+    "session": DjangoSessionStore(),
+    "memory": InMemorySessionStore(),
 }
 
 
-def configured_store() -> SessionStore:
-    """The store that the setting names; the one in memory is one for the process."""
-    return _STORES[get_config().url_session_store]()
+def configured_store() -> SlidingSessionStore:
+    """The store that the setting names; each is one for the process."""
+    return _STORES[get_config().url_session_store]
 
 
 def _digest(sid: str) -> str:
@@ -586,3 +656,7 @@ def _now() -> Any:
     from django.utils import timezone
 
     return timezone.now()
+
+
+def _after(ttl_seconds: float | None) -> Any:
+    return _now() + timedelta(seconds=_ttl(ttl_seconds))

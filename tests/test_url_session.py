@@ -30,6 +30,7 @@ from fluxlit_django.url_session import (
     DjangoSessionStore,
     InMemorySessionStore,
     SessionStore,
+    SlidingSessionStore,
     ensure_url_session,
     hydrate_url_session,
     hydrate_url_session_typed,
@@ -134,6 +135,17 @@ def test_persist__what_is_kept(store: InMemorySessionStore, caplog: pytest.LogCa
     assert {"step": 2} == store.get(sid)
     assert "does not keep 'fluxlit_access_token': its name is that of a secret" in caplog.text
     assert "does not keep 'api': a object is no JSON" in caplog.text
+
+
+def test_persist__one_name(store: InMemorySessionStore) -> None:
+    """A string is one name, not its letters."""
+    page = tab()
+    sid = ensure_url_session(page, store)
+    page.session_state.update(step=2, s=3)
+
+    persist_url_session(page, store, keys="step")
+
+    assert {"step": 2} == store.get(sid)
 
 
 @override_settings(FLUXLIT={"URL_SESSION_KEYS": ["*"]})
@@ -241,11 +253,41 @@ def test_typed__fits_and_does_not(store: InMemorySessionStore) -> None:
 
 def test_ttl__not_positive(store: InMemorySessionStore) -> None:
     """A time of nothing is refused, not for ever."""
-    for ttl in (0, -1.0):
+    wrong: Any
+    for wrong in (0, -1.0, float("nan"), float("inf"), "10"):
+        with pytest.raises(ValueError, match=f"ttl_seconds is {wrong!r}. Use a number over 0"):
+            ensure_url_session(tab(), store, ttl_seconds=wrong)
         with pytest.raises(ValueError, match="Use a number over 0"):
-            ensure_url_session(tab(), store, ttl_seconds=ttl)
-        with pytest.raises(ValueError, match="Use a number over 0"):
-            store.set("x", {}, ttl_seconds=ttl)
+            store.set("x", {}, ttl_seconds=wrong)
+        with pytest.raises(ValueError, match=f"default_ttl_seconds is {wrong!r}"):
+            InMemorySessionStore(default_ttl_seconds=wrong)
+
+
+class Kept:
+    """A project's own store, with the three methods that one has to have."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+        self.get = self.kept.get
+
+    def set(self, sid: str, data: dict[str, Any], *, ttl_seconds: float | None = None) -> None:
+        self.kept[sid] = data
+
+    def delete(self, sid: str) -> None:
+        self.kept.pop(sid, None)
+
+
+def test_store__of_a_project() -> None:
+    """Three methods are enough."""
+    store = Kept()
+    page = tab()
+    sid = ensure_url_session(page, store, initial={"step": 1})
+
+    assert isinstance(store, SessionStore)
+    assert sid == hydrate_url_session(page, store)
+    assert 1 == page.session_state["step"]
+    revoke_url_session(page, store)
+    assert {} == store.kept
 
 
 def test_ttl__slides_or_not() -> None:
@@ -348,6 +390,36 @@ def test_store__keeps_and_forgets(any_store: SessionStore) -> None:
     assert None is any_store.get("one")
 
 
+def test_store__touched(any_store: SlidingSessionStore) -> None:
+    """Each can start the time of a session anew; what is kept stays, and what is gone does not come back."""
+    any_store.set("one", {"a": 1}, ttl_seconds=0.5)
+    any_store.touch("one", ttl_seconds=60)
+    any_store.touch("none", ttl_seconds=60)
+    threading.Event().wait(0.6)
+
+    assert isinstance(any_store, SlidingSessionStore)
+    assert ({"a": 1}, None) == (any_store.get("one"), any_store.get("none"))
+
+
+class Interrupted(InMemorySessionStore):
+    """A store in which another tab keeps something between a tab's reading and whatever it does next."""
+
+    def get(self, sid: str) -> dict[str, Any] | None:
+        found = super().get(sid)
+        self.set(sid, {"step": 2})
+        return found
+
+
+def test_slide__keeps_what_another_tab_kept() -> None:
+    """Reading starts the time anew, and writes nothing back over what came in meanwhile."""
+    store, sid = Interrupted(), new_session_id()
+    store.set(sid, {"step": 1})
+
+    hydrate_url_session(tab(fluxlit_sid=sid), store)
+
+    assert {"step": 2} == InMemorySessionStore.get(store, sid)
+
+
 def test_store__expires(any_store: SessionStore) -> None:
     """After its time a session is gone."""
     any_store.set("one", {"a": 1}, ttl_seconds=0.01)
@@ -430,13 +502,14 @@ def keeps_all_in_one_session() -> None:
     assert [{"n": number} for number in range(32)] == [store.get(str(number)) for number in range(32)]
 
 
-def writes_and_reads_at_once(store: SessionStore) -> bool:
+def writes_and_reads_at_once(store: SlidingSessionStore) -> bool:
     """Whether 32 threads that write and read the same id always find one of the values whole."""
 
     def work(number: int) -> bool:
         try:
             for turn in range(3):
                 store.set("same", {"n": [number, turn]})
+                store.touch("same")
                 found = store.get("same")
                 if found is None or len(found["n"]) != 2:
                     return False
