@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from django.http import Http404
 from fluxlit_django.exceptions import PageInputError
 
 logger = logging.getLogger(__name__)
+
+_MARKUP = re.compile(r"[\\`*\[\]<>$~]|(?<!\w)_|_(?!\w)|:(?=[\w/])|(?<=www)\.", re.IGNORECASE)
+"""What Streamlit's Markdown would make a link, an image, an icon, a formula or another font of."""
 
 MEANT_FOR_VIEWERS = (ValidationError, PermissionDenied, Http404, PageInputError)
 
@@ -24,15 +28,20 @@ class Message:
     icon: str
 
 
+def plain(text: str) -> str:
+    """Markdown that is shown as this text, which may be a stranger's."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
 def message_of(error: BaseException) -> Message | None:
     """What an error that is meant for viewers tells them; None for any other."""
     if isinstance(error, ValidationError):
-        return Message("\n".join(f"- {message}" for message in error.messages), ":material/report:")
+        return Message("\n".join(f"- {plain(each)}" for each in error.messages), ":material/report:")
     if isinstance(error, PermissionDenied):
-        return Message(str(error) or "You may not do that.", ":material/block:")
+        return Message(plain(str(error)) or "You may not do that.", ":material/block:")
     if isinstance(error, Http404):
         return Message("There is no such thing, or it has gone.", ":material/search_off:")
-    return Message(str(error), ":material/report:") if isinstance(error, PageInputError) else None
+    return Message(plain(str(error)), ":material/report:") if isinstance(error, PageInputError) else None
 
 
 def log_under_id(error: BaseException) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fluxlit_django.conf import get_config
 
@@ -68,11 +68,14 @@ class FluxLitPublicUrls:
 
     def for_page(self, request: HasHost, path: str, *, query: Mapping[str, Any] | None = None) -> str:
         """The URL of a page, with query parameters; a list gives its parameter several times."""
-        pairs = [(name, value) for name, given in (query or {}).items() for value in _listed(given)]
-        shown = f"/{path.strip('/')}"
-        return self.app_base(request) + shown + (f"?{urlencode(pairs)}" if pairs else "")
+        return self._base(request) + self.page_path(path, query=query)
 
     page_url = for_page
+
+    def page_path(self, path: str, *, query: Mapping[str, Any] | None = None) -> str:
+        """The same below the site's root, without its host; `FLUXLIT_ROOT_PATH` comes before it."""
+        shown = f"{self._mount()}/{quote(path.strip('/'))}"
+        return f"{shown}?{urlencode(query, doseq=True)}" if query else shown
 
     def _base(self, request: HasHost) -> str:
         config = get_config()
@@ -86,5 +89,13 @@ class FluxLitPublicUrls:
         return next((app.mount for app in apps if not app.script and app.target == self._target), "")
 
 
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, (list, tuple)) else [value]
+def login_url(next_url: str) -> str:
+    """The URL of the login page, which leads on to another; "" when there is nothing at LOGIN_URL."""
+    # Models: not before Django is set up.
+    from django.contrib.auth.views import redirect_to_login
+    from django.urls import NoReverseMatch
+
+    try:
+        return redirect_to_login(next_url).url
+    except NoReverseMatch:
+        return ""

@@ -55,6 +55,13 @@ def validate_any(kind: Any, data: Any) -> Any:
     return values.coerce([data], kind) if isinstance(data, str) else data
 
 
+def summary(error: ValueError) -> str:
+    """What `validate` raised, in a line for people; pydantic's own text is for developers."""
+    if not hasattr(error, "errors"):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+
+
 def dump(instance: Any) -> dict[str, Any]:
     """The values of an instance by field.
 

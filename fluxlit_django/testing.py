@@ -29,9 +29,10 @@ from django.test.client import ClientHandler
 from fluxlit_django import conf, handlers
 from fluxlit_django.client import ApiClient, in_process_transport
 from fluxlit_django.exceptions import StartupError
+from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.pages import di, discovery
 from fluxlit_django.pages.registry import FluxLit
-from fluxlit_django.trust import sessions, users, viewer_token
+from fluxlit_django.trust import hosts, sessions, users, viewer_token
 from fluxlit_django.trust.viewer_token import Claim
 
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ class Trial:
     """What a script under AppTest is told: which app to show, to whom, with what."""
 
     app: FluxLit
-    user: Any
+    identity: Mapping[str, str]
+    """The viewer as `st.user` has one; empty for nobody."""
     client: ApiClient
     overrides: Mapping[str, Any]
     headers: Mapping[str, str]
+    """As a sidecar gets them: what the gateway says of the viewer among them."""
     cookies: Mapping[str, str]
     header_context: Mapping[str, str] | None
     """What the test has set with `set_page_header_context`; the page runs in another thread."""
@@ -78,7 +81,8 @@ class Trial:
 class FluxLitTestClient:
     """Shows pages under Streamlit's AppTest and calls the API, as one viewer.
 
-    A page's `client` reaches the project's API in the same process, and is signed in as the viewer is.
+    A page's `client` reaches the project's API in the same process, and is signed in as the viewer is. What a
+    page knows of the viewer by `user`, `st.user` and headers is what it knows behind the gateway.
 
     Args:
         app: whose pages are shown where no `target` is given; None for `site` and what is installed.
@@ -174,7 +178,8 @@ class FluxLitTestClient:
         from streamlit.testing.v1 import AppTest
 
         at = AppTest.from_string(_SCRIPT, default_timeout=timeout)
-        at.session_state[_TRIAL] = self._trial(target, page_overrides, headers, cookies)
+        at.session_state[_TRIAL] = trial = self._trial(target, page_overrides, headers, cookies)
+        at.user = dict(trial.identity)
         at.query_params.update(query_params or {})
         return at.run()
 
@@ -203,16 +208,19 @@ class FluxLitTestClient:
         headers: Mapping[str, str] | None,
         cookies: Mapping[str, str] | None,
     ) -> Trial:
+        from fluxlit_django.sidecar.options import USER_HEADERS  # loads Streamlit
+
+        said = self._said_by_the_gateway()
         return Trial(
             app=find_app(target if target is not None else self.app),
-            user=self._viewer(),
+            identity={key: said[name.lower()] for name, key in USER_HEADERS.items() if name.lower() in said},
             client=ApiClient(
                 f"http://{_test_host()}{self._prefix()}",
                 transport=in_process_transport(),
                 auth_header_factory=self._credentials,
             ),
             overrides=overrides or {},
-            headers=headers or {},
+            headers={**said, **(headers or {})},
             cookies=cookies or {},
             header_context=di.page_header_context(),
             cookie_context=di.page_cookie_context(),
@@ -226,12 +234,22 @@ class FluxLitTestClient:
         cookie = self.api.cookies.get(settings.SESSION_COOKIE_NAME)
         return cookie.value if cookie else ""
 
+    def _said_by_the_gateway(self) -> dict[str, str]:
+        """The headers that the gateway sets for a sidecar."""
+        user, headers = self._viewer(), {"host": _test_host()}
+        if user.is_authenticated:
+            headers |= dict(Viewer.from_user(user).headers())
+            headers[viewer_token.HANDSHAKE_HEADER] = self._token(user)
+        return headers
+
     def _credentials(self) -> Mapping[str, str]:
         user = self._viewer()
-        if not user.is_authenticated:
-            return {}
-        token = viewer_token.mint(Claim(str(user.pk), self._session_key()))
-        return {"Authorization": f"{viewer_token.SCHEME} {token}"}
+        return (
+            {"Authorization": f"{viewer_token.SCHEME} {self._token(user)}"} if user.is_authenticated else {}
+        )
+
+    def _token(self, user: Any) -> str:
+        return viewer_token.mint(Claim(str(user.pk), self._session_key()))
 
     def _prefix(self) -> str:
         return conf.get_config().api_mount_path if self.api_prefix is None else self.api_prefix
@@ -265,7 +283,7 @@ def show_trial() -> None:
 
     trial: Trial = st.session_state[_TRIAL]
     given = runner.Given(
-        user=trial.user,
+        identity=trial.identity,
         client=trial.client,
         overrides={**runner.configured_overrides(conf.get_config()), **trial.overrides},
         headers=trial.headers,
@@ -332,9 +350,10 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _test_host() -> str:
-    return next(
-        (host for host in settings.ALLOWED_HOSTS if host not in {"*"} and host[0] != "."), "testserver"
-    )
+    """The host of Django's test client, or another that the project accepts."""
+    if hosts.is_allowed("testserver"):
+        return "testserver"
+    return next((host for host in hosts.allowed_hosts() if host[0] not in "*."), "testserver")
 
 
 # The real command

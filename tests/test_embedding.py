@@ -36,8 +36,8 @@ def apps():
         yield
 
 
-def render(arguments: str, user: Any = None) -> str:
-    request: HttpRequest = RequestFactory().get("/report/")
+def render(arguments: str, user: Any = None, path: str = "/report/") -> str:
+    request: HttpRequest = RequestFactory().get(path)
     request.user = user or AnonymousUser()
     return Template("{% load fluxlit %}{% streamlit " + arguments + " %}").render(
         Context({"request": request})
@@ -76,6 +76,14 @@ def test_message__for_nobody() -> None:
 
     assert "<iframe" not in html
     assert '<a href="/accounts/login/?next=/report/">Sign in</a>' in html
+    assert "?next=/a%26b/%3Fday%3D1%26x%3D2" in render('"office"', path="/a%26b/?day=1&x=2")
+
+
+def test_message__without_a_login_page() -> None:
+    """Where there is nothing to lead to, or back to, the message has no link."""
+    assert "Sign in to see" in Template('{% load fluxlit %}{% streamlit "office" %}').render(Context({}))
+    with override_settings(LOGIN_URL="no-such-url"):
+        assert "<a" not in render('"office"')
 
 
 def test_message__for_who_may_not() -> None:

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import TestCase, override_settings
 
-from fluxlit_django import Depends, FluxLit, Header
+from fluxlit_django import Depends, FluxLit, Header, SessionStore
 from fluxlit_django.pages import runner
 from fluxlit_django.pages.di import reset_page_header_context, set_page_header_context
 from fluxlit_django.testing import (
@@ -25,6 +25,7 @@ from fluxlit_django.testing import (
     running_site,
     streamlit_main_path,
 )
+from fluxlit_django.url_session import ConfiguredSessionStore, url_session
 from tests.site import prepare_demo, site_environment
 
 
@@ -124,6 +125,71 @@ def test_force_login__and_out(fluxlit_client: FluxLitTestClient) -> None:
     assert 405 == fluxlit_client.api_post("/orders", json={"a": 1}).status_code
     for call in (fluxlit_client.api_put, fluxlit_client.api_patch, fluxlit_client.api_delete):
         assert 405 == call("/orders").status_code
+
+
+@pytest.mark.django_db
+def test_viewer__as_behind_the_gateway(fluxlit_client: FluxLitTestClient) -> None:
+    """A page knows as much of the viewer, by `user`, `st.user` and headers, as it does in production."""
+    app = FluxLit()
+
+    @app.page("/", login_required=True)
+    def home(st: Any, user: Any, mail: Annotated[str | None, Header("x-remote-email")]) -> None:
+        st.write(f"{user.username} {mail} {st.user.username} {st.user.groups} {st.user.is_staff}")
+        st.button("Act", on_click=lambda: st.session_state.update(called_by=st.user.username))
+        st.write(str(st.session_state.get("called_by")))
+
+    ann = get_user_model().objects.create_user("ann", "ann@mail.example", is_staff=True)
+    ann.groups.add(Group.objects.create(name="desk"))
+
+    nobody = fluxlit_client.streamlit(target=app)
+    fluxlit_client.force_login(ann)
+    at = fluxlit_client.streamlit(target=app)
+
+    assert ["Sign in to open “Home”."] == [box.value for box in nobody.info]
+    assert "ann ann@mail.example ann desk true" == at.markdown[0].value
+    assert "ann" == at.button[0].click().run().markdown[1].value
+
+
+@pytest.mark.django_db
+def test_viewer__read_anew_at_each_run(fluxlit_client: FluxLitTestClient) -> None:
+    """What the test changes of the viewer counts from the next run on."""
+    app = FluxLit()
+
+    @app.page("/", staff_only=True)
+    def home(st: Any) -> None:
+        st.write("for staff")
+
+    ann = get_user_model().objects.create_user("ann", is_staff=True)
+    fluxlit_client.force_login(ann)
+    at = fluxlit_client.streamlit(target=app)
+    assert "for staff" == at.markdown[0].value
+    ann.is_staff = False
+    ann.save()
+
+    assert ["You may not open “Home”."] == [box.value for box in at.run().error]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("store", ["database", "session", "cache", "memory"])
+def test_url_session__of_the_viewer(fluxlit_client: FluxLitTestClient, store: str) -> None:
+    """A page's URL session is the signed-in viewer's, in every store; to another it brings nothing."""
+    app = FluxLit(session_store=ConfiguredSessionStore())
+
+    @app.page("/")
+    def home(st: Any, store: SessionStore) -> None:
+        with url_session(st, store, keys="step"):
+            st.number_input("Step", key="step", step=1, value=None)
+
+    fluxlit_client.force_login(get_user_model().objects.create_user("ann"))
+    with override_settings(FLUXLIT={"URL_SESSION_STORE": store}):
+        at = fluxlit_client.streamlit(target=app)
+        at.number_input[0].set_value(7).run()
+        query = {"fluxlit_sid": at.query_params["fluxlit_sid"]}
+        again = fluxlit_client.streamlit(target=app, query_params=query)
+        fluxlit_client.force_login(get_user_model().objects.create_user("bob"))
+        bobs = fluxlit_client.streamlit(target=app, query_params=query)
+
+    assert (7, None) == (again.number_input[0].value, bobs.number_input[0].value)
 
 
 def test_openapi__missing() -> None:

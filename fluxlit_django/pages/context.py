@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
@@ -39,7 +39,7 @@ class PageContext:
         path: the page's path below the app's mount.
         raw_headers: the headers of the handshake, which the gateway has filtered and added to.
         user_id: the primary key of the viewer, as the gateway has verified it; "" for nobody.
-        known_user: the viewer, where it need not be looked up.
+        known_user: the viewer, where that is known already.
     """
 
     path: str = "/"
@@ -50,6 +50,10 @@ class PageContext:
     known_user: Any = None
     time_zone: str | None = None
     """The browser's IANA time zone, such as Europe/Vienna."""
+
+    def at(self, path: str) -> PageContext:
+        """The same for the page at this path, whose `user` is then read no second time."""
+        return replace(self, path=path, known_user=self.user)
 
     @functools.cached_property
     def headers(self) -> Mapping[str, str]:
@@ -62,16 +66,12 @@ class PageContext:
     def identity(self) -> dict[str, str]:
         """The viewer as the gateway has verified it, under the names that forward-auth proxies use."""
         given = {name.lower(): value for name, value in self.raw_headers.items()}
-        found = {
+        return {
             alias: given[name]
             for name, aliases in _FORWARD_AUTH.items()
             if name in given
             for alias in aliases
         }
-        if self.known_user is not None and self.known_user.is_authenticated:
-            username = self.known_user.get_username()
-            found |= dict.fromkeys(_FORWARD_AUTH["x-fluxlit-user-username"], username)
-        return found
 
     @property
     def trusted_headers(self) -> dict[str, str]:
@@ -96,8 +96,6 @@ class PageContext:
     @property
     def is_anonymous(self) -> bool:
         """Whether nobody is signed in."""
-        if self.known_user is not None:
-            return not self.known_user.is_authenticated
         return not self.user_id
 
     @functools.cached_property

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from fluxlit_django import schema
+from fluxlit_django import page_errors, schema
 
 Model = TypeVar("Model")
 
@@ -39,7 +39,7 @@ def parse_query_params(st: Any, model: type[Model], *, strict: bool = False) -> 
     except ValueError as exc:
         if strict:
             raise
-        st.error(f"Invalid query parameters: {exc}")
+        st.error(f"Invalid query parameters: {page_errors.plain(schema.summary(exc))}")
         return schema.validate(model, {})
 
 

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import json
 import logging
-import re
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,8 +15,6 @@ import streamlit as st
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch
 from django.utils import timezone, translation
 from streamlit.runtime.fragment import MemoryFragmentStorage
 from streamlit.runtime.media_file_manager import MediaFileManager
@@ -32,6 +29,7 @@ from fluxlit_django.pages.context import PageContext
 from fluxlit_django.pages.credentials import ViewerCredentials
 from fluxlit_django.pages.page import PageMeta, PageRecord
 from fluxlit_django.pages.registry import FluxLit
+from fluxlit_django.public_urls import login_url
 from fluxlit_django.trust import sessions, viewer_token
 
 logger = logging.getLogger(__name__)
@@ -51,8 +49,6 @@ _TOAST_ICONS = {
     "warning": ":material/warning:",
     "error": ":material/error:",
 }
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>$:~#|]")
-"""What Markdown would take for its own in a text."""
 _TRACE_HEADERS = ("traceparent", "tracestate")
 _MESSAGES_TAKEN = "_fluxlit_messages_taken"
 
@@ -63,7 +59,8 @@ later.install(SessionState, MemoryFragmentStorage, MediaFileManager)
 class Given:
     """What a test gives a run instead of what it would find."""
 
-    user: Any = None
+    identity: Mapping[str, Any] | None = None
+    """What `st.user` has in production."""
     client: ApiClient | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] | None = None
@@ -167,7 +164,7 @@ class _Visit:
         """The same as of now, for what is called after the run: the viewer may have lost a right since."""
         is_in_script = get_script_run_ctx(suppress_warning=True) is not None
         # A thread of a download has no request of its own; a copy reads the viewer from the database again.
-        context = None if is_in_script else replace(self.context)
+        context = None if is_in_script else replace(self.context, known_user=None)
         return _Visit(self._app, self._title, self._given, context)
 
     def decide(self, record: PageRecord) -> Verdict:
@@ -181,7 +178,7 @@ class _Visit:
         return st.Page(
             functools.partial(self._show_page, record)
             if is_open
-            else functools.partial(_refuse, record, self._title, verdict),
+            else functools.partial(self._refuse, record, verdict),
             title=record.title,
             icon=page_config(record, self._title).page_icon,
             url_path="" if is_default else record.slug,
@@ -192,6 +189,7 @@ class _Visit:
     def _show_page(self, record: PageRecord) -> None:
         _apply_config(page_config(record, self._title))
         _show_breadcrumb(record.page_meta)
+        self.context = self.context.at(record.path)
         request = di.Request(
             headers=self.context.headers, cookies=self.context.raw_cookies, query=self.context.query
         )
@@ -210,6 +208,16 @@ class _Visit:
             _show_message(exc)
         else:
             _show_breadcrumb(_returned_meta(result, record))
+
+    def _refuse(self, record: PageRecord, verdict: Verdict) -> None:
+        _apply_config(page_config(record, self._title))
+        if verdict is Verdict.FORBID:
+            st.error(f"You may not open “{record.title}”.", icon=":material/block:")
+            return
+        st.info(f"Sign in to open “{record.title}”.", icon=":material/login:")
+        path = self._app.urls.page_path(record.path, query=self.context.query)
+        if url := login_url(f"{conf.get_config().root_path}{path}"):
+            st.link_button("Sign in", url, icon=":material/login:")
 
 
 class _Owner:
@@ -266,12 +274,12 @@ class _Owner:
 
 def _read_context(given: Given) -> PageContext:
     query = st.query_params
+    identity = st.user if given.identity is None else given.identity
     return PageContext(
         raw_headers=st.context.headers.to_dict() if given.headers is None else given.headers,
         raw_cookies=st.context.cookies.to_dict() if given.cookies is None else given.cookies,
         query={name: query.get_all(name) for name in query},
-        user_id=str(st.user.get("id") or ""),
-        known_user=given.user,
+        user_id=str(identity.get("id") or ""),
         time_zone=st.context.timezone,
     )
 
@@ -320,16 +328,6 @@ def _follow_deep_link(records: Sequence[PageRecord], pages: Mapping[str, st.Page
         st.switch_page(pages[found[0]], query_params=others)
 
 
-def _refuse(record: PageRecord, app_title: str, verdict: Verdict) -> None:
-    _apply_config(page_config(record, app_title))
-    if verdict is Verdict.FORBID:
-        st.error(f"You may not open “{record.title}”.", icon=":material/block:")
-        return
-    st.info(f"Sign in to open “{record.title}”.", icon=":material/login:")
-    with contextlib.suppress(NoReverseMatch):
-        st.link_button("Sign in", resolve_url(settings.LOGIN_URL), icon=":material/login:")
-
-
 def _apply_config(meta: PageMeta) -> None:
     st.set_page_config(
         page_title=meta.page_title,
@@ -373,7 +371,7 @@ def _show_messages(context: PageContext) -> None:
     if claim is None:
         return
     for level, text in sessions.take_messages(claim.session_key):
-        st.toast(_MARKDOWN.sub(r"\\\g<0>", text), icon=_TOAST_ICONS.get(level))
+        st.toast(page_errors.plain(text), icon=_TOAST_ICONS.get(level))
 
 
 def _landing_page(first: st.Page) -> st.Page:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import template
-from django.conf import settings
-from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch
 
 from fluxlit_django import conf, embedding
+from fluxlit_django.public_urls import login_url
 
 register = template.Library()
 
@@ -49,13 +47,5 @@ def streamlit(
         "height": int(height),
         "lazy": lazy,
         "auto_height": auto_height,
-        "login_url": _login_url(request) if shown.is_anonymous else "",
+        "login_url": login_url(request.get_full_path()) if shown.is_anonymous and request else "",
     }
-
-
-def _login_url(request: Any) -> str:
-    try:
-        url = resolve_url(settings.LOGIN_URL)
-    except NoReverseMatch:
-        return ""
-    return f"{url}?next={request.path}" if request is not None else url

@@ -64,6 +64,14 @@ def test_anonymous(app: FluxLit) -> None:
     assert [] == list(at.exception)
 
 
+def test_anonymous__led_back_after_the_sign_in(app: FluxLit) -> None:
+    """The button leads to the login page, and from there to the page as it was asked for."""
+    at = FluxLitTestClient(app).streamlit(query_params={"page": "/orders", "day": "1"})
+
+    [button] = at.get("link_button")
+    assert "/accounts/login/?next=/orders%3Fday%3D1" == button.proto.url
+
+
 def test_signed_in(app: FluxLit) -> None:
     """A user without any rights opens what asks for a login alone; the rest is refused by name."""
     client = FluxLitTestClient(app)

@@ -108,6 +108,7 @@ def test_urls__of_a_page() -> None:
         context, "orders", query={"q": "a b", "t": [1, 2]}
     )
     assert "https://testserver/" == urls.for_page(context, "/")
+    assert "https://testserver/gr%C3%B6%C3%9Fe" == urls.for_page(context, "/größe")
     assert None is urls.docs_url(context)
 
 

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
 
@@ -153,12 +154,26 @@ def test_request__of_the_wrong_form(app: FluxLit, client: FluxLitTestClient) -> 
     assert ["The query parameter 'limit' is 'many': use a whole number."] == [box.value for box in at.error]
 
 
+def test_request__with_markup_in_it(app: FluxLit, client: FluxLitTestClient) -> None:
+    """What a link brings is shown as it is: nobody can put a link or an image of theirs into the page."""
+
+    @app.page("/")
+    def home(st: Any, limit: Annotated[int, Query()]) -> None:
+        st.write("never")
+
+    at = client.streamlit(query_params={"limit": "![Sign in](http://evil.example) www.evil.example"})
+
+    [box] = at.error
+    assert r"'!\[Sign in\](http\://evil.example) www\.evil.example': use a whole number." in box.value
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (ValidationError(["Too short.", "Too plain."]), "- Too short.\n- Too plain."),
         (ValidationError({"name": ["Missing."]}), "- Missing."),
         (PermissionDenied("Ask the desk."), "Ask the desk."),
+        (ValidationError("*a_b* [x](y) :red[z] at 12:30"), r"- \*a_b\* \[x\](y) \:red\[z\] at 12\:30"),
         (PermissionDenied(), "You may not do that."),
         (Http404("secret"), "There is no such thing, or it has gone."),
     ],
@@ -280,9 +295,40 @@ def test_reverse__links_to_django(app: FluxLit, client: FluxLitTestClient) -> No
     def home(st: Any, urls: FluxLitPublicUrls, context: PageContext) -> None:
         st.write(f"{reverse('admin:index')} {urls.for_page(context, '/orders')}")
 
-    at = client.streamlit(headers={"Host": "testserver"})
+    at = client.streamlit()
 
     assert ["/admin/ http://testserver/orders"] == shown(at)
+
+
+def test_context__path_of_the_page(app: FluxLit, client: FluxLitTestClient, user: Any) -> None:
+    """The context knows which page runs."""
+
+    @app.page("/")
+    @app.page("/orders")
+    def page(st: Any, context: PageContext) -> None:
+        st.write(context.path)
+
+    assert ["/"] == shown(client.streamlit())
+    assert ["/orders"] == shown(client.streamlit(query_params={"page": "orders"}))
+
+
+def test_user__read_once_per_run(app: FluxLit, client: FluxLitTestClient, user: Any) -> None:
+    """The rules of all pages and the page itself share one reading of the viewer."""
+
+    @app.page("/", login_required=True)
+    def home(st: Any, user: Any, context: PageContext) -> None:
+        st.write(f"{user.username} {context.user.username}")
+
+    @app.page("/other", staff_only=True)
+    def other(st: Any) -> None: ...
+
+    client.force_login(user)
+    at = client.streamlit()
+    with CaptureQueriesContext(connection) as queries:
+        at.run()
+
+    assert ["ann ann"] == shown(at)
+    assert 1 == len(queries)
 
 
 def test_language__of_the_viewer(app: FluxLit, client: FluxLitTestClient) -> None:

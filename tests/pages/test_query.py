@@ -67,6 +67,8 @@ def test_parse__does_not_fit(model: Any) -> None:
 
     assert model() == parse_query_params(page, model)
     assert page.errors[0].startswith("Invalid query parameters: ")
+    assert "limit" in page.errors[0]
+    assert "\n" not in page.errors[0]
     with pytest.raises(ValueError, match="limit"):
         parse_query_params(page, model, strict=True)
 
