@@ -29,6 +29,7 @@ from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import headers, routing
 from fluxlit_django.metrics import settings as metric_settings
 from fluxlit_django.pages import discovery
+from fluxlit_django.pages.registry import FluxLit
 from fluxlit_django.redaction.names import redact
 
 ASGI_APPLICATION = "fluxlit_django.asgi.application"
@@ -365,5 +366,29 @@ def _pages_of(config: Config, app: AppConfig) -> Iterator[Problem]:
         message = f"The pages of the app {app.name!r} cannot be imported: {said}"
         yield Problem("fluxlit.E020", message, "Mend what their module does when it is imported.")
         return
-    for problem in found.problems(strict=config.strict_page_signatures):
+    problems = found.problems(strict=config.strict_page_signatures)
+    for problem in problems:
         yield Problem("fluxlit.E021", problem)
+    if not problems:
+        yield from _calls_as_nobody(config, found)
+    yield from _shadowed(app, found)
+
+
+def _shadowed(app: AppConfig, found: FluxLit) -> Iterator[Problem]:
+    for record in found.page_records:
+        path = f"{app.mount}{record.path}"
+        for address in dict.fromkeys((path, f"{path.rstrip('/')}/")):
+            if routing.resolves_in_django(address):
+                message = f"{record.owner} is at {path}, and your URLs have something at {address}."
+                yield Problem("fluxlit.W024", message, "Give one of them another path; your URLs come first.")
+                break
+
+
+def _calls_as_nobody(config: Config, app: FluxLit) -> Iterator[Problem]:
+    if _VIEWER_TOKEN in settings.MIDDLEWARE or config.internal_api_base:
+        return
+    paths = app.paths_with_client()
+    if paths:
+        message = f"MIDDLEWARE has no ViewerTokenMiddleware: {', '.join(paths)} call the API as nobody."
+        hint = f"Add {_VIEWER_TOKEN!r} below AuthenticationMiddleware, or silence this for a public API."
+        yield Problem("fluxlit.W023", message, hint)

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 from django.test import override_settings
 
-from fluxlit_django import FluxLit
+from fluxlit_django import ApiClient, Depends, FluxLit, Header
 from fluxlit_django.checks import check_pages
 
 fine = FluxLit()
 fine.page("/")(lambda st: None)
 loose = FluxLit()
 loose.page("/")(lambda st, orders: None)
+shadowed = FluxLit()
+for shadowed_path in ("/", "/admin", "/report", "/reports"):
+    shadowed.page(shadowed_path)(lambda st: None)
+elsewhere = FluxLit()
+elsewhere.page("/", transaction="archive")(lambda st: None)
+calling = FluxLit()
+
+
+def stock(api: ApiClient) -> int:
+    return int(api.get("/stock").json()["count"])
+
+
+@calling.page("/stock")
+def show_stock(st: Any, count: Annotated[int, Depends(stock)]) -> None:
+    st.write(count)
+
+
+@calling.page("/header")
+def show_header(st: Any, client: Annotated[str | None, Header("x-client")]) -> None:
+    st.write(client)
 
 
 def test_check__of_the_demo() -> None:
@@ -59,6 +80,44 @@ def test_check__loose_signatures() -> None:
         assert [] == check_pages()
     with override_settings(FLUXLIT={"APP": target, "STRICT_PAGE_SIGNATURES": True}):
         assert ["fluxlit.E021"] == [message.id for message in check_pages()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ["fluxlit.W023"]),
+        ({"MIDDLEWARE": ["fluxlit_django.middleware.ViewerTokenMiddleware"]}, []),
+        ({"FLUXLIT": {"INTERNAL_API_BASE": "https://api.example.com"}}, []),
+    ],
+)
+def test_check__calls_the_api_as_nobody(settings: dict[str, Any], expected: list[str]) -> None:
+    """A page that calls this project's API needs the middleware that reads whose page it is."""
+    flat = {"APP": f"{__name__}:calling", **settings.pop("FLUXLIT", {})}
+    with override_settings(**{"MIDDLEWARE": [], "FLUXLIT": flat, **settings}):
+        messages = check_pages()
+
+    assert expected == [message.id for message in messages]
+    assert all("/stock call" in message.msg and "/header" not in message.msg for message in messages)
+
+
+def test_check__shadowed() -> None:
+    """A page at an address that the project's URLs answer is named, with or without the slash."""
+    with override_settings(FLUXLIT={"APP": f"{__name__}:shadowed"}):
+        messages = check_pages()
+
+    assert ["fluxlit.W024"] * 2 == [message.id for message in messages]
+    assert [f"is at {path}, and your URLs have something at {path}/." for path in ("/admin", "/report")] == [
+        message.msg.partition(") ")[2] for message in messages
+    ]
+
+
+def test_check__unknown_database() -> None:
+    """A transaction of a database that there is not is one."""
+    with override_settings(FLUXLIT={"APP": f"{__name__}:elsewhere"}):
+        [message] = check_pages()
+
+    assert "fluxlit.E021" == message.id
+    assert "transaction='archive', which is no database. Use default." in message.msg
 
 
 def test_check__broken_settings() -> None:

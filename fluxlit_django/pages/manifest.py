@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
+
+from django.conf import settings
 
 from fluxlit_django.pages import di
 from fluxlit_django.pages.di import Depends, Provider, Wanted
@@ -38,6 +40,9 @@ def problems(records: Iterable[PageRecord], offers: Sequence[Provider] | None) -
         offers: what parameters can ask for; None to leave signatures unchecked.
     """
     for record in records:
+        if record.transaction and record.transaction not in settings.DATABASES:
+            known = ", ".join(settings.DATABASES)
+            yield f"{record.owner} has transaction={record.transaction!r}, which is no database. Use {known}."
         try:
             if offers is not None:
                 di.check_signature(record.fn, record.owner, offers)
@@ -46,8 +51,14 @@ def problems(records: Iterable[PageRecord], offers: Sequence[Provider] | None) -
             yield str(exc)
 
 
+def asks_for(record: PageRecord, offers: Sequence[Provider], types: Collection[type]) -> bool:
+    """Whether a page, or something it depends on, asks for something of these types."""
+    unmarked = (each for each in _all_wanted(record.fn, record.owner) if each.marker is None)
+    found = (di.find_provider(each, offers) for each in unmarked)
+    return any(provider is not None and provider.type in types for provider in found)
+
+
 def _page(record: PageRecord) -> dict[str, Any]:
-    wanted = di.wanted_parameters(record.fn)
     shown: dict[str, Any] = {
         "path": record.path,
         "title": record.title,
@@ -55,9 +66,16 @@ def _page(record: PageRecord) -> dict[str, Any]:
         "description": record.description,
         "icon": record.icon,
         "parameters": [
-            {"name": each.name, "annotation": show_annotation(each.annotation)} for each in wanted
+            {"name": each.name, "annotation": show_annotation(each.annotation)}
+            for each in di.wanted_parameters(record.fn)
         ],
-        "dependencies": sorted(set(_dependencies(wanted, record.owner, ()))),
+        "dependencies": sorted(
+            {
+                _name(di.dependency_of(each.marker, each, record.owner))
+                for each in _all_wanted(record.fn, record.owner)
+                if isinstance(each.marker, Depends)
+            }
+        ),
     }
     if record.page_meta and record.page_meta.children:
         shown["children"] = [dict(child) for child in record.page_meta.children]
@@ -66,14 +84,16 @@ def _page(record: PageRecord) -> dict[str, Any]:
     return shown
 
 
-def _dependencies(wanted: Sequence[Wanted], owner: str, above: tuple[Any, ...]) -> Iterator[str]:
-    for each in wanted:
-        if not isinstance(each.marker, Depends):
-            continue
-        function = di.dependency_of(each.marker, each, owner)
-        yield _name(function)
-        if function not in above:
-            yield from _dependencies(di.wanted_parameters(function), owner, (*above, function))
+def _all_wanted(
+    function: Callable[..., Any], owner: str, above: tuple[Callable[..., Any], ...] = ()
+) -> Iterator[Wanted]:
+    """The parameters of a function, and of all that it depends on."""
+    for wanted in di.wanted_parameters(function):
+        yield wanted
+        if isinstance(wanted.marker, Depends):
+            dependency = di.dependency_of(wanted.marker, wanted, owner)
+            if dependency not in above:
+                yield from _all_wanted(dependency, owner, (*above, dependency))
 
 
 def show_annotation(annotation: Any) -> str:

@@ -12,6 +12,8 @@ from fluxlit_django.pages.di import Provider
 from fluxlit_django.public_urls import FluxLitPublicUrls
 from fluxlit_django.url_session import SessionStore
 
+API_CLIENTS = (ApiClient, AsyncApiClient)
+
 
 def providers(
     given: Mapping[str, Callable[[], Any]],

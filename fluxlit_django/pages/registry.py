@@ -147,13 +147,14 @@ class FluxLit:
 
         Raises:
             ValueError: the path cannot be a page's, another page has it, or a rule is none.
-            TypeError: the function cannot be a page, or, with `FLUXLIT_STRICT_PAGE_SIGNATURES`, has a
-                parameter that nothing fills.
+            TypeError: `page_meta` is no PageMeta, the function cannot be a page, or, with
+                `FLUXLIT_STRICT_PAGE_SIGNATURES`, has a parameter that nothing fills.
         """
         normal_path = check_path(path)
         rules = page_access.read_rules(
             permission=permission, login_required=login_required, staff_only=staff_only, access=access
         )
+        _check_meta(page_meta)
         meta = page_meta or PageMeta()
 
         def register(fn: PageFunction) -> PageFunction:
@@ -237,6 +238,13 @@ class FluxLit:
         """
         return list(manifest.problems(self._records.values(), self.offers() if strict else None))
 
+    def paths_with_client(self) -> list[str]:
+        """The paths of the pages that call the API."""
+        from fluxlit_django.pages import offers  # see `offers`
+
+        found, clients = self.offers(), offers.API_CLIENTS
+        return [each.path for each in self._records.values() if manifest.asks_for(each, found, clients)]
+
     def _add(self, record: PageRecord) -> None:
         _check_function(record)
         if self.session_store is None and _asks_for_store(record):
@@ -298,6 +306,12 @@ def _asks_for_store(record: PageRecord) -> bool:
         and wanted.default is inspect.Parameter.empty
         for wanted in di.wanted_parameters(record.fn)
     )
+
+
+def _check_meta(given: object) -> None:
+    if given is not None and not isinstance(given, PageMeta):
+        msg = f"page_meta is {given!r}. Use PageMeta(layout='wide')."
+        raise TypeError(msg)
 
 
 def _as_tags(tags: Iterable[str]) -> tuple[str, ...]:

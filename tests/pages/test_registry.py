@@ -124,6 +124,12 @@ def test_page_meta__unknown_word(options: dict[str, str]) -> None:
         PageMeta(**options)  # type: ignore[arg-type]
 
 
+def test_page__meta_that_is_none() -> None:
+    """What is no PageMeta is refused with what it is."""
+    with pytest.raises(TypeError, match=r"page_meta is \{'layout': 'wide'\}. Use PageMeta\(layout='wide'\)"):
+        FluxLit().page("/", page_meta={"layout": "wide"})  # type: ignore[arg-type]
+
+
 def test_discover_pages__in_the_order_of_paths() -> None:
     """Modules that have `register` are called; private ones are not imported; all pages are then sorted."""
     app = FluxLit()
