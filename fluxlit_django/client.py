@@ -50,7 +50,7 @@ class _Calls(Generic[Answer]):
         propagate_request_id: bool,
         retries: int,
     ) -> None:
-        self.base_url = (base_url or default_base_url(conf.get_config())).rstrip("/")
+        self.base_url = _checked_base(base_url) or default_base_url(conf.get_config()).rstrip("/")
         self.timeout = timeout
         self._default_headers = dict(default_headers or {})
         self._auth_header_factory = auth_header_factory
@@ -430,6 +430,14 @@ def in_process_transport() -> httpx.BaseTransport:
     )
 
 
+def _checked_base(base_url: str | None) -> str:
+    try:
+        return conf.parse_url(base_url or "")
+    except ValueError as exc:
+        msg = f"The API's base is {base_url!r}: {exc}."
+        raise ValueError(msg) from None
+
+
 def _is_in_process(base_url: str | None) -> bool:
     return base_url is None and conf.get_config().api_transport == "inprocess"
 
@@ -454,8 +462,12 @@ def check_path(path: str) -> None:
     """Refuse a path that would leave the API's base.
 
     Raises:
-        ValueError: it is an absolute URL, or a segment of it is `..`, however it is written.
+        ValueError: it is an absolute URL, or a segment of it is `..`, however it is written; or no text.
     """
+    given: object = path
+    if not isinstance(given, str):
+        msg = f"The API path is {path!r}. Use a path below the API's base, such as '/orders'."
+        raise ValueError(msg)
     parts = urlsplit(path)
     if parts.netloc or parts.scheme in {"http", "https"}:
         msg = f"The API path {path!r} is an absolute URL. Use a path below the API's base, such as '/orders'."

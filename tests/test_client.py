@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import pytest
@@ -102,12 +104,21 @@ def test_client__paths(path: str, params: dict[str, str] | None, expected: str) 
         "/orders/..%2fadmin",
         "/orders\\..\\admin",
         "/orders/..",
+        None,
+        b"/orders",
     ],
 )
-def test_check_path__leaves_the_base(path: str) -> None:
-    """Absolute URLs and parent segments are refused, however they are written."""
-    with pytest.raises(ValueError, match="API path"):
+def test_check_path__leaves_the_base(path: Any) -> None:
+    """Absolute URLs and parent segments are refused, however they are written, as is what is no text."""
+    with pytest.raises(ValueError, match=rf"API path (is )?{re.escape(repr(path))}"):
         check_path(path)
+
+
+@pytest.mark.parametrize("base", ["127.0.0.1:8000/api", "/api", "ftp://api.test"])
+def test_client__base_that_is_none(base: str) -> None:
+    """A base that is no URL is refused when the client is made."""
+    with pytest.raises(ValueError, match=f"base is '{base}': use an absolute URL"):
+        ApiClient(base)
 
 
 def test_client__header_precedence() -> None:

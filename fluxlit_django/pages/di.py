@@ -65,7 +65,12 @@ def page_cookie_context() -> Names | None:
 
 
 def _in_lower_case(mapping: Names | None) -> Names | None:
-    return None if mapping is None else {name.lower(): value for name, value in mapping.items()}
+    if mapping is None:
+        return None
+    if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
+        msg = f"The names are {mapping!r}. Use a dict of strings, such as {{'x-remote-user': 'ann'}}."
+        raise TypeError(msg)
+    return {name.lower(): value for name, value in mapping.items()}
 
 
 class _Marker:
@@ -142,7 +147,11 @@ class Query(_Named):
     """Fills a parameter with a query parameter of the page's URL; lists get all of its values."""
 
     description: str = field(default="", kw_only=True)
-    """For the manifest."""
+    """For readers; in a model of `parse_query_params` it is as good as a comment."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Leave the field of a pydantic model as it is."""
+        return handler(source)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 # No `from __future__ import annotations` here: functions defined in a test name what only it knows.
 
 import datetime as dt
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -364,6 +365,23 @@ def test_marker__in_an_api_endpoint() -> None:
 
     with pytest.raises(TypeError, match="Depends of fluxlit_django is for pages"):
         pydantic.TypeAdapter(Annotated[int, Depends(get_limit)])
+
+
+def test_query__in_a_model() -> None:
+    """In a pydantic model of a query it says something to readers, and changes nothing."""
+    pydantic = pytest.importorskip("pydantic")
+
+    found = pydantic.TypeAdapter(Annotated[int, Query(description="How many")]).validate_python("3")
+
+    assert 3 == found
+
+
+@pytest.mark.parametrize("wrong", ["x-remote-user", {1: "ann"}, ["x"]])
+def test_header_context__that_is_none(wrong: Any) -> None:
+    """What is no dict of names is refused with what it is."""
+    for say in (di.set_page_header_context, di.set_page_cookie_context):
+        with pytest.raises(TypeError, match=re.escape(f"The names are {wrong!r}. Use a dict")):
+            say(wrong)
 
 
 # Header, Cookie, Query
