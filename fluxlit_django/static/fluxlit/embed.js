@@ -1,8 +1,8 @@
 // Lets each embedded Streamlit page be as high as its content. The frame is of the same origin, so its document
-// can be measured; one of another origin keeps the height it was given.
+// can be measured; one of another origin keeps the height it was given. Every tag brings this script: it runs
+// again for frames that are put into the page later, as htmx does.
 (() => {
-  if (window.fluxlitEmbed) return;
-  window.fluxlitEmbed = true;
+  const followed = (window.fluxlitEmbed ??= new WeakSet());
 
   // Streamlit 1.57 to 1.67: the block that holds the page, inside of what scrolls.
   const CONTENT = '[data-testid="stMainBlockContainer"]';
@@ -30,6 +30,8 @@
 
   const start = () => {
     for (const frame of document.querySelectorAll("iframe[data-fluxlit-auto-height]")) {
+      if (followed.has(frame)) continue;
+      followed.add(frame);
       frame.addEventListener("load", () => follow(frame));
       if (frame.contentDocument?.readyState === "complete" && frame.contentDocument.URL !== "about:blank") follow(frame);
     }
