@@ -1,7 +1,7 @@
-"""The recipes of FluxLit's cookbook, run as they are written there, the import name aside.
+"""The recipes of FluxLit's cookbook, run as they are written there, the import name aside; and those of ours.
 
-Each recipe is the text of its page; `run_recipe` executes it. What needs a server is asked of `site`: the
-real command, with the recipe's module as its app and the exports of the recipes as its environment.
+Each recipe of FluxLit's is the text of its page; `run_recipe` executes it. What needs a server is asked of
+`site`: the real command, with the recipe's module as its app and the recipes' exports as its environment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +20,18 @@ from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
+from django.core.management import call_command, load_command_class
+from django.db import connection
+from django.db.models.signals import post_delete, post_save
+from django.template import engines
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
-from fluxlit_django import Depends, FluxLit, PageContext, SessionStore, conf
+import fluxlit_django
+from fluxlit_django import Depends, FluxLit, PageContext, SessionStore, conf, diagnostics, versions
 from fluxlit_django.conf import get_config, parse_header_names
 from fluxlit_django.gateway import headers as header_policy
+from fluxlit_django.pages import discovery
 from fluxlit_django.pages.di import reset_page_header_context, set_page_header_context
 from fluxlit_django.testing import FluxLitTestClient
 from fluxlit_django.url_session import (
@@ -31,7 +40,8 @@ from fluxlit_django.url_session import (
     hydrate_url_session,
     persist_url_session,
 )
-from tests.site import Site, manage, running_site, site_environment
+from project.shop.models import Product
+from tests.site import ROOT, Site, manage, running_site, site_environment
 from tests.viewer import Viewer
 
 FORWARD_AUTH = """
@@ -81,6 +91,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         FLUXLIT_APP="recipe:app",
         FLUXLIT_GATEWAY_FORWARD_CLIENT_HEADERS_TO_STREAMLIT='["traceparent"]',
         FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES=str(CAP),
+        FLUXLIT_ENABLE_GATEWAY_PROMETHEUS_METRICS="1",
     )
     manage(environment, "migrate", "-v0")
     manage(environment, "demo_admin")
@@ -287,6 +298,30 @@ def test_depends__overridden_by_the_environment(
         get_config.cache_clear()
 
 
+# Gateway Prometheus metrics
+
+
+async def test_metrics__scraped_from_the_gateway(site: Site, viewer: Viewer) -> None:
+    """The gateway answers a scraper that has not signed in, with rates, errors and durations."""
+    async with viewer.streamlit() as tab:
+        await tab.rerun()
+    async with Viewer(site.url) as scraper, scraper.get("/__fluxlit/metrics") as answer:
+        text = await answer.text()
+
+    assert 200 == answer.status
+    for series in ("requests_total", "responses_total", "request_duration_seconds_bucket"):
+        assert f"fluxlit_gateway_{series}{{" in text
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/ops/metrics", []), ("/api/metrics", ["fluxlit.E008"])])
+def test_metrics__path_of_ones_own(monkeypatch: pytest.MonkeyPatch, path: str, expected: list[str]) -> None:
+    """The optional export of the recipe; a path below the API's is refused."""
+    monkeypatch.setenv("FLUXLIT_ENABLE_GATEWAY_PROMETHEUS_METRICS", "1")
+    monkeypatch.setenv("FLUXLIT_GATEWAY_PROMETHEUS_METRICS_PATH", path)
+
+    assert expected == [problem.id for problem in diagnostics.settings_problems() if problem.is_error]
+
+
 # Kubernetes-style probes
 
 
@@ -323,14 +358,49 @@ async def test_probes__liveness_and_readiness(site: Site, viewer: Viewer) -> Non
 
 def test_pins__ranges_and_constraints() -> None:
     """pyproject.toml has the ranges; requirements.txt the pins that a container installs."""
-    root = Path(__file__).parent.parent
-
-    assert "streamlit>=1.57" in (root / "pyproject.toml").read_text()
-    assert "\nstreamlit==" in (root / "requirements.txt").read_text()
-    assert "requirements.txt" in (root / "Dockerfile").read_text()
+    assert "streamlit>=1.57" in (ROOT / "pyproject.toml").read_text()
+    assert "\nstreamlit==" in (ROOT / "requirements.txt").read_text()
+    assert "requirements.txt" in (ROOT / "Dockerfile").read_text()
 
 
-# Fail CI on configuration warnings; cap uploads
+# Fail CI on configuration warnings
+
+
+@pytest.mark.parametrize(
+    ("exports", "code"),
+    [
+        ({}, ""),
+        (
+            {"FLUXLIT_GATEWAY_FORWARD_CLIENT_HEADERS_TO_STREAMLIT": '["cookie"]'},
+            "gateway_forward_blocked_names",
+        ),
+        (
+            {
+                "FLUXLIT_TRUST_PROXY": "1",
+                "FLUXLIT_FORWARDED_ALLOW_IPS": "10.0.0.1",
+                "FLUXLIT_GATEWAY_MAX_PROXY_REQUEST_BODY_BYTES": "0",
+            },
+            "gateway_max_body_unlimited_trust_proxy",
+        ),
+        ({"FLUXLIT_TRUST_PROXY": "1", "FLUXLIT_FORWARDED_ALLOW_IPS": "*"}, "forwarded_allow_ips_broad"),
+    ],
+)
+def test_strict__fails_on_warnings(tmp_path: Path, exports: dict[str, str], code: str) -> None:
+    """`config --strict` and `doctor --strict` end with 1 for each warning of the recipe, else with 0."""
+    environment = site_environment(tmp_path, **exports)
+    manage(environment, "migrate", "-v0")
+    for command in (["fluxlit_config"], ["fluxlit_doctor", "--quick"]):
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command, "--strict", "--json"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (int(bool(code)), True) == (done.returncode, code in done.stdout), done.stdout + done.stderr
+
+
+# Cap uploads
 
 
 def test_upload_cap__as_exported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,3 +433,114 @@ def test_manifest__of_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 RECIPE_APP = run_recipe(FORWARD_AUTH).app
+
+
+# The recipes of docs/cookbook.md
+
+OURS = (ROOT / "docs" / "cookbook.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", OURS, flags=re.DOTALL)
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch, db: None) -> Iterator[dict[str, Any]]:
+    """What our page defines, with the demo's shop for its `shop`; its pages are all of `site`."""
+    discovery.autodiscover()
+    monkeypatch.setattr(fluxlit_django.site, "_records", {})
+    names: dict[str, Any] = {"__name__": "cookbook"}
+    code = "\n".join(BLOCKS).replace("from shop.", "from project.shop.")
+    exec(compile(code, "docs/cookbook.md", "exec", dont_inherit=True), names)
+    with override_settings(FLUXLIT={"WATCHED_MODELS": ["shop.Product"]}):
+        versions.connect()
+        yield names
+        for signal, kind in ((post_save, "save"), (post_delete, "delete")):
+            signal.disconnect(sender="shop.product", dispatch_uid=f"fluxlit.shop.product.{kind}")
+
+
+def test_ours__their_own_tests(ours: dict[str, Any]) -> None:
+    """The tests that the page shows pass."""
+    ours["test_who"]()
+    ours["test_newest"]()
+
+
+@pytest.fixture
+def admin(admin_user: Any) -> FluxLitTestClient:
+    """Somebody who may do all of it."""
+    client = FluxLitTestClient()
+    client.force_login(admin_user)
+    return client
+
+
+def test_ours__every_page(ours: dict[str, Any], admin: FluxLitTestClient) -> None:
+    """Each page is shown without an error."""
+    for record in fluxlit_django.site.page_records:
+        admin.assert_no_streamlit_exception(admin.streamlit(query_params={"page": record.slug}))
+
+
+def test_ours__state_of_several_pages(ours: dict[str, Any], admin: FluxLitTestClient) -> None:
+    """What one page asks another shows, after a refresh and back again."""
+    at = admin.streamlit(query_params={"page": "address"})
+    at = at.text_input[0].set_value("Wien").run()
+    sid = at.query_params["fluxlit_sid"]
+
+    assert ["To Wien"] == shown(admin.select_page(at, "confirm"))
+    assert ["To Wien"] == shown(admin.streamlit(query_params={"page": "confirm", "fluxlit_sid": sid}))
+    assert "Wien" == admin.select_page(at, "address").text_input[0].value
+
+
+def test_ours__table_after_a_save(ours: dict[str, Any], admin: FluxLitTestClient) -> None:
+    """A save makes the table be read again, a rerun alone does not."""
+    product = Product.objects.create(sku="CUP-1", name="Cup", price=5, stock=1)
+    at = admin.streamlit(query_params={"page": "stock"})
+    with CaptureQueriesContext(connection) as reads:
+        at.run()
+    product.stock = 9
+    product.save()
+
+    assert not [query for query in reads if "shop_product" in query["sql"]]
+    assert [9] == list(at.run().dataframe[0].value["stock"])
+
+
+def test_ours__form_that_django_checks(ours: dict[str, Any], admin: FluxLitTestClient) -> None:
+    """What the model refuses is a message and no change; what it takes is saved."""
+    product = Product.objects.create(sku="CUP-1", name="Cup", price=5, category="table")
+    at = admin.streamlit(query_params={"page": "rename"})
+    at.text_input[0].set_value("")
+    at.button[0].click().run()
+    refusals = [box.value for box in at.error]
+    at.text_input[0].set_value("Mug")
+    at.button[0].click().run()
+
+    product.refresh_from_db()
+    assert (["- This field cannot be blank."], ["Saved “Mug”."], "Mug") == (
+        refusals,
+        [box.value for box in at.success],
+        product.name,
+    )
+
+
+def test_ours__template(ours: dict[str, Any]) -> None:
+    """The template's line shows the page, or asks for a sign-in."""
+    [line] = re.findall(r"`(\{% streamlit .*?%\})`", OURS)
+
+    html = engines["django"].from_string("{% load fluxlit %}" + line).render({})
+
+    assert "Sign in to see “Stock”." in html
+
+
+def test_ours__commands_and_variables() -> None:
+    """Every command and option there is one, every variable a setting, and every probe answers."""
+    known = {f"FLUXLIT_{field.name.upper()}" for field in conf.setting_fields()}
+
+    assert set(re.findall(r"FLUXLIT_[A-Z_]+", OURS)) <= known
+    for command, options in re.findall(r"^python manage.py (\w+)(.*)$", OURS, flags=re.MULTILINE):
+        parser = load_command_class("fluxlit_django", command).create_parser("manage.py", command)
+        parser.parse_args(options.split())
+    assert {"/api/healthz", "/api/readyz"} == set(re.findall(r"path: (\S+)", OURS))
+
+
+def test_ours__formatted() -> None:
+    """Its code is formatted as the package's."""
+    for block in BLOCKS:
+        command = [sys.executable, "-m", "ruff", "format", "--check", "--stdin-filename", "block.py", "-"]
+        done = subprocess.run(command, input=block, capture_output=True, text=True, cwd=ROOT)
+        assert 0 == done.returncode, done.stderr + block
