@@ -55,7 +55,7 @@ class HttpHop:
         seen = observation.of(scope)
         if cap and length is not None and length > cap:
             seen.refuse(Refusal.BODY_TOO_LARGE)
-            await responses.send_too_large(receive, send, cap, _CAP_SETTING)
+            await responses.send_too_large(send, cap, _CAP_SETTING)
             return
         exchange = _Exchange(self._runtime, scope, receive, send, request_id)
         # Once the status is out, breaking the connection off is the only way left to say it failed: the
@@ -69,7 +69,7 @@ class HttpHop:
             seen.refuse(Refusal.BODY_TOO_LARGE)
             if exchange.has_started:
                 raise
-            await responses.send_too_large(receive, send, cap, _CAP_SETTING)
+            await responses.send_too_large(send, cap, _CAP_SETTING)
         except UpstreamError as exc:
             seen.fail_upstream(exc)
             logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
@@ -165,6 +165,7 @@ class _Exchange:
         }
         if response.content_length is not None and response.content_length <= _SMALL:
             body = await response.read()
+            self._end_upload(response)
             await self._begin(start)
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
             return
@@ -183,7 +184,13 @@ class _Exchange:
         finally:
             if gone is not None:
                 gone.cancel()
+        self._end_upload(response)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _end_upload(self, response: aiohttp.ClientResponse) -> None:
+        """Pass nothing more of an upload on to a sidecar that has answered before its end."""
+        if self._body.is_begun and not self._body.is_complete:
+            response.close()
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
+from asgiref.typing import ASGISendCallable
 
 UNDECIDED_TEXT = "Service Unavailable: your sign-in cannot be checked at the moment. Try again shortly."
-
-_LINGER_S = 10.0  # what an upload that is refused may go on for
 
 
 async def send_json(send: ASGISendCallable, status: int, content: Mapping[str, Any]) -> None:
@@ -28,26 +24,10 @@ async def send_text(
     await _send(send, status, b"text/plain; charset=utf-8", text.encode() + b"\n", headers)
 
 
-async def send_too_large(
-    receive: ASGIReceiveCallable, send: ASGISendCallable, cap: int, setting: str
-) -> None:
-    """Answer 413, naming the cap, then close the connection.
-
-    What is on its way meanwhile is thrown away first, for a while: a connection that closes on unread bytes
-    is reset, and nginx and browsers then lose the answer.
-    """
-    body = f"Payload Too Large: the limit is {cap} bytes ({setting}).\n".encode()
-    fields = _fields(b"text/plain; charset=utf-8", body, ((b"connection", b"close"),))
-    await send({"type": "http.response.start", "status": 413, "headers": fields, "trailers": False})
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(_read_to_the_end(receive), _LINGER_S)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _read_to_the_end(receive: Any) -> None:
-    while (await receive()).get("more_body", False):
-        """The last message of a body, and that of a browser that left, have no more behind them."""
+async def send_too_large(send: ASGISendCallable, cap: int, setting: str) -> None:
+    """Answer 413, naming the cap, and have the connection closed: what is too large need not come."""
+    text = f"Payload Too Large: the limit is {cap} bytes ({setting})."
+    await send_text(send, 413, text, headers=((b"connection", b"close"),))
 
 
 async def _send(

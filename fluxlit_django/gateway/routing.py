@@ -15,6 +15,7 @@ from fluxlit_django.gateway import headers, health, limits, observation, origin,
 from fluxlit_django.gateway.access import Undecided, Verdict
 from fluxlit_django.gateway.assets import Assets
 from fluxlit_django.gateway.http import HttpHop
+from fluxlit_django.gateway.lingering import Lingering
 from fluxlit_django.gateway.observation import Dispatch, Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
 from fluxlit_django.gateway.websocket import StreamlitConsumer
@@ -96,6 +97,9 @@ class HttpRouter:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one HTTP request."""
         scope = self._runtime.edge.restore(scope)
+        if limits.has_body(scope["headers"]):
+            lingering = Lingering(scope, receive, send)
+            receive, send = lingering.receive, lingering.send
         with observation.observing(scope, self._runtime.recorders) as seen:
             await self._answer(scope, *seen.wrap_http(receive, send), seen)
 
@@ -176,7 +180,7 @@ class HttpRouter:
             await self._django(scope, body.receive, send)
         if body.is_over or (length or 0) > cap:
             observation.of(scope).refuse(Refusal.BODY_TOO_LARGE)
-            await responses.send_too_large(receive, send, cap, "FLUXLIT_MAX_REQUEST_BODY_BYTES")
+            await responses.send_too_large(send, cap, "FLUXLIT_MAX_REQUEST_BODY_BYTES")
 
     def _django_scope(self, scope: Any, path: str, request_id: str) -> dict[str, Any]:
         """The scope Django gets: the public prefix in its place, no header that only the gateway may set."""

@@ -438,6 +438,29 @@ async def test_upload__refused_without_continue(uvicorn_worker: Worker, sidecar:
     assert [] == sidecar.requests
 
 
+async def test_upload__answered_before_its_end(uvicorn_worker: Worker, sidecar: StubSidecar) -> None:
+    """Where the connection closes after it, what still comes is read first: a reset would lose the answer.
+
+    nginx asks for every connection to be closed, unless it is told otherwise.
+    """
+
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.reply("400 Bad Request", body=b"no such session")
+        await exchange.closed()
+
+    sidecar.answer = refuse
+    async with connected(uvicorn_worker.port) as connection:
+        fields = [(b"Connection", b"close"), (b"Content-Length", b"%d" % MIB)]
+        await connection.send(request("PUT", UPLOAD, fields) + b"x" * 4096)
+        response = await connection.response()
+        for _ in range(MIB // 4096 - 1):
+            await connection.send(b"x" * 4096)
+        after = await asyncio.wait_for(connection.reader.read(), 5)
+
+    assert (400, b"no such session", b"") == (response.status, response.body, after)
+    assert not sidecar.request.is_complete
+
+
 @pytest.mark.parametrize("is_chunked", [False, True])
 async def test_upload__client_gone(worker: Worker, sidecar: StubSidecar, is_chunked: bool) -> None:
     """A truncated upload never arrives as a complete one, and the sidecar's connection ends."""
