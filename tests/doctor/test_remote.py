@@ -97,7 +97,7 @@ async def test_host_not_passed_on(nginx):
 
 async def test_short_idle_timeout(nginx):
     """A proxy that closes a quiet socket before the next ping is found out by waiting."""
-    row = await remote.judge(remote.ping, visit(nginx(f"{RIGHT}proxy_read_timeout 1s;"), quiet_s=15.0))
+    row = await remote.judge(remote.ping, visit(nginx(f"{RIGHT}proxy_read_timeout 5s;"), quiet_s=18.0))
 
     assert Status.FAIL is row.status
     assert "a quiet socket is closed with 1006 after" in row.detail

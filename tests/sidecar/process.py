@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +26,7 @@ class Sidecar:
     line: socket.socket
     path: str
     log: Path
+    _told: bytes = b""
 
     @property
     def address(self) -> str:
@@ -33,13 +35,17 @@ class Sidecar:
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait for its `ready` message; fail with its log when it ends first."""
+        assert self.next_message(timeout) == {"type": "ready"}
+
+    def next_message(self, timeout: float = 30.0) -> dict[str, Any]:
+        """The next message on its line, in the order in which they were told."""
         self.line.settimeout(timeout)
-        received = b""
-        while not received.endswith(b"\n"):
+        while b"\n" not in self._told:
             chunk = self.line.recv(4096)
             assert chunk, f"the sidecar ended: {self.process.wait()}\n{self.log.read_text()}"
-            received += chunk
-        assert json.loads(received) == {"type": "ready"}
+            self._told += chunk
+        message, _, self._told = self._told.partition(b"\n")
+        return json.loads(message)
 
     def open_files(self, path: Path) -> int:
         """How many descriptors it has open on a file (Linux)."""
