@@ -43,7 +43,7 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
     relative, so a mount's own URL ends in a slash and no other does.
 
     Raises:
-        Http404: the path is under no app's mount, or it is the API's.
+        Http404: the path is under no app's mount, is the API's, or is longer than a page's one segment.
         PermissionDenied: the viewer is signed in and may not.
     """
     config = get_config()
@@ -54,6 +54,9 @@ def document(request: HttpRequest, path: str) -> HttpResponse:
     if path.startswith("/"):
         return HttpResponseBadRequest("Bad Request: a path cannot start with two slashes.")
     proper = _proper_path(app, full_path)
+    if "/" in proper.removeprefix(app.url_path):
+        # Relative links lead nowhere from there, so that Streamlit's document would stay a blank page.
+        raise Http404
     if proper != full_path:
         return _redirect(request, f"{config.root_path}{proper}")
     if isinstance(request, ASGIRequest):

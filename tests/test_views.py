@@ -42,6 +42,9 @@ def ada(db):
         ("/page?a=b", 302, "/accounts/login/?next=/page%3Fa%3Db"),
         ("/staff/", 302, "/accounts/login/?next=/staff/"),
         ("/api/nothing", 404, None),
+        ("/open/page/below", 404, None),
+        ("/open/page/below/", 404, None),
+        ("/page/below", 404, None),
     ],
 )
 def test_document__anonymous(client: Client, path: str, status: int, location: str | None) -> None:

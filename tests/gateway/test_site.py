@@ -23,7 +23,6 @@ UPLOAD = "/_stcore/upload_file/session/file"
     [
         "/open/",
         "/open/page",
-        "/open/a/b/c",
         "/open/x.html",
         "/open/deep/",
         "/open/page?a=b",
@@ -31,7 +30,7 @@ UPLOAD = "/_stcore/upload_file/session/file"
     ],
 )
 async def test_document(worker: Worker, sidecar: StubSidecar, target: str) -> None:
-    """Any path below a mount gives Streamlit's document, without a word to a sidecar."""
+    """Any page below a mount gives Streamlit's document, without a word to a sidecar."""
     response = await fetch(worker.port, target)
 
     assert 200 == response.status
@@ -99,10 +98,11 @@ async def test_slash__never_leads_elsewhere(worker: Worker, target: str) -> None
 
 
 @pytest.mark.parametrize(
-    "target", ["/api/nothing", "/api/nothing/", "/open/_stcore/metrics", "/page/_stcore/health"]
+    "target",
+    ["/api/nothing", "/api/nothing/", "/open/_stcore/metrics", "/page/_stcore/health", "/open/a/b", "/a/b/"],
 )
 async def test_not_found(worker: Worker, sidecar: StubSidecar, target: str) -> None:
-    """The API has no pages, and Streamlit's closed routes no answer."""
+    """The API has no pages, Streamlit's closed routes no answer, and a page nothing below it."""
     response = await fetch(worker.port, target)
 
     assert 404 == response.status
