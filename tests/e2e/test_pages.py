@@ -62,6 +62,23 @@ async def test_refresh__stays_on_the_page(admin, demo):
     await expect(admin).to_have_url(f"{demo.url}/import")
 
 
+async def test_url__leads_to_a_page(admin, demo):
+    """A page's URL shows that page, and the browser's history leads back and forth."""
+    heading = admin.get_by_role("heading", level=1)
+    await admin.goto(f"{demo.url}/products")
+    await expect(heading).to_have_text("Products")
+    await admin.get_by_test_id("stSidebarNav").get_by_role("link", name="Import").click()
+    await expect(heading).to_have_text("Import orders")
+
+    await admin.go_back()
+    await expect(heading).to_have_text("Products")
+    await expect(admin).to_have_url(f"{demo.url}/products")
+    await admin.go_forward()
+
+    await expect(heading).to_have_text("Import orders")
+    await expect(admin).to_have_url(f"{demo.url}/import")
+
+
 async def test_django__keeps_its_own_urls(admin, demo):
     """The admin and its stylesheets are Django's, beside Streamlit's own files below the same prefix."""
     failed = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from tests.e2e.conftest import sign_in
+from tests.site import PASSWORD
 
 
 async def test_deep_link__anonymous(page, demo):
@@ -16,11 +17,16 @@ async def test_deep_link__anonymous(page, demo):
 
 
 async def test_wrong_password__says_so(page, demo):
-    """A wrong password shows the form again with a message, and no page."""
-    await sign_in(page, f"{demo.url}/", password="wrong")
+    """A wrong password shows the form again with a message, and no page; the right one then leads there."""
+    await sign_in(page, f"{demo.url}/products", password="wrong")
 
     await expect(page.get_by_role("alert")).to_be_visible()
-    await expect(page).to_have_url(f"{demo.url}/accounts/login/?next=/")
+    await expect(page).to_have_url(f"{demo.url}/accounts/login/?next=/products")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+
+    await expect(page.get_by_role("heading", name="Products")).to_be_visible()
+    await expect(page).to_have_url(f"{demo.url}/products")
 
 
 async def test_sign_out__in_another_tab(admin, context, demo):
