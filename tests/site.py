@@ -84,9 +84,7 @@ def manage(environment: Mapping[str, str], *arguments: str) -> None:
 
 def prepare_demo(environment: Mapping[str, str]) -> None:
     """Make the database, its data and the administrator."""
-    manage(environment, "migrate", "-v0")
-    manage(environment, "load_demo")
-    manage(environment, "demo_admin")
+    manage(environment, "prepare_demo")
 
 
 @contextlib.contextmanager

@@ -44,11 +44,12 @@ def wav_file(frequency: float, overtones: int, decay: float, detune: float) -> b
 
 def line(frame: pd.DataFrame, x: str, y: str, log: bool = False) -> alt.Chart:
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(nice=False)
+    ticks = {"values": [200, 500, 1000, 2000, 5000]} if log else {"tickCount": 6}
     return (
         alt.Chart(frame, height=260)
         .mark_line(strokeWidth=1.5)
         .encode(
-            x=alt.X(f"{x}:Q", scale=scale, axis=alt.Axis(grid=False, tickCount=6)),
+            x=alt.X(f"{x}:Q", scale=scale, axis=alt.Axis(grid=False, **ticks)),
             y=alt.Y(f"{y}:Q", title=None, axis=alt.Axis(tickCount=5)),
         )
     )

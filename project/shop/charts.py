@@ -46,7 +46,7 @@ def revenue_chart(frame: pd.DataFrame, days: int) -> alt.Chart:
             color=alt.Color(
                 "category:N",
                 scale=alt.Scale(domain=CATEGORY_ORDER),
-                legend=alt.Legend(title=None, orient="bottom", columns=3),
+                legend=alt.Legend(title=None, orient="bottom", columns=3, offset=0),
             ),
             order=alt.Order("category:N", sort="descending"),
             tooltip=[

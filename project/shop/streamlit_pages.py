@@ -14,7 +14,7 @@ from django.urls import get_script_prefix, reverse
 
 from fluxlit_django import ApiClient, PageMeta, site
 from project.shop import charts, imports, reports
-from project.shop.models import Category, Country, Product
+from project.shop.models import Category, Country, Product, Status
 
 # What the browser shows in its tab.
 ICON = "🌿"
@@ -169,8 +169,10 @@ def show_recent_orders(st: Any, client: ApiClient) -> None:
     found = ask(st, client, "/orders", {"page_size": 5})
     if found is None:
         return
+    frame = pd.DataFrame(found["results"], columns=["reference", "placed_at", "customer", "status", "total"])
+    frame["status"] = frame["status"].map(dict(Status.choices))
     st.dataframe(
-        pd.DataFrame(found["results"], columns=["reference", "placed_at", "customer", "status", "total"]),
+        frame,
         hide_index=True,
         height="content",
         column_config={

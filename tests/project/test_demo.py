@@ -110,3 +110,12 @@ def test_demo_admin__password_from_the_environment(monkeypatch):
 
     assert get_user_model().objects.get(username="admin").check_password("second-of-two")
     assert "of-two" not in output
+
+
+@pytest.mark.django_db
+def test_prepare_demo__all_of_it_and_again():
+    """Data and administrator are there after one command; the second one leaves them as they are."""
+    first, second = run("prepare_demo"), run("prepare_demo")
+
+    assert ("Loaded 4,000 orders" in first, "Made the administrator" in first) == (True, True)
+    assert ("has data already" in second, "keeps the password" in second) == (True, True)
