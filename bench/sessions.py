@@ -28,6 +28,7 @@ class Session(StreamlitClient):
         origin = "http://localhost" if address.startswith("unix:") else address
         super().__init__(address, headers={"Origin": origin}, timeout=_TIMEOUT_S)
         self._slider = ""
+        self._resting: asyncio.Task[None] | None = None
         self.turns = 0
 
     async def open(self) -> None:
@@ -38,6 +39,27 @@ class Session(StreamlitClient):
         run = await self.rerun()
         _require_value(run, 0)
         self._slider = run.widget("Value").id
+        self.rest()
+
+    async def close(self) -> None:
+        """Close the WebSocket and every connection."""
+        await self._wake()
+        await super().close()
+
+    def rest(self) -> None:
+        """Answer pings until the next turn, as browsers do by themselves: servers close who does not."""
+        self._resting = asyncio.create_task(self._answer_pings())
+
+    async def _answer_pings(self) -> None:
+        """aiohttp answers them while somebody receives."""
+        while (await self.socket.receive()).type is aiohttp.WSMsgType.BINARY:
+            """Nobody has turned the slider, so that nothing should come."""
+
+    async def _wake(self) -> None:
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.cancel()
+            await asyncio.wait([resting])
 
     async def turn(self) -> float:
         """Turn the slider and wait until the script has finished; the seconds it took.
@@ -64,10 +86,12 @@ class Session(StreamlitClient):
         await self._send_turn()
         run = await self.collect()
         elapsed = time.perf_counter() - started
+        self.rest()
         _require_value(run, self.turns)
         return elapsed
 
     async def _send_turn(self) -> None:
+        await self._wake()
         self.turns += 1
         message = BackMsg()
         widget = message.rerun_script.widget_states.widgets.add(id=self._slider)
@@ -109,4 +133,7 @@ async def turn_all(
                 await asyncio.sleep(pause_s)
 
     await asyncio.gather(*(turn_one(session) for session in sessions))
-    return durations, time.perf_counter() - started
+    elapsed = time.perf_counter() - started
+    for session in sessions:
+        session.rest()
+    return durations, elapsed

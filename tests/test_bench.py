@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 import sys
@@ -10,12 +11,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import websockets
 
 from bench import bars, charts, contenders, harness, load, processes, report, soak, workloads
 from bench.commands import BenchError
 from bench.contenders import Launcher
 from bench.report import RunReport
-from bench.sessions import open_sessions, turn_all
+from bench.sessions import Session, open_sessions, turn_all
 from bench.statistics import Figure, percentile, ratio, slope
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
@@ -167,6 +169,26 @@ async def test_sessions__count_reruns(launcher):
     assert 0 < max(durations) <= elapsed
     assert pids
     assert not any(processes.tree(pid) for pid in pids)
+
+
+async def test_sessions__answer_pings_while_they_rest():
+    """A tab that waits for its next round is not closed by a server that asks whether it is there."""
+    answered = asyncio.Event()
+
+    async def ask(connection):
+        await (await connection.ping())
+        answered.set()
+        await connection.wait_closed()
+
+    async with websockets.serve(ask, "127.0.0.1", 0, subprotocols=["streamlit"]) as server:
+        port = server.sockets[0].getsockname()[1]
+        session = Session(f"http://127.0.0.1:{port}")
+        await session.connect()
+        session.rest()
+        await asyncio.wait_for(answered.wait(), 10)
+        await session.close()
+
+    assert answered.is_set()
 
 
 def test_soak__shown_with_a_later_run(tmp_path):
