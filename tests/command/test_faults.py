@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +27,13 @@ st.write(f"run {st.session_state['runs']}")
 upload = st.file_uploader("File")
 if upload is not None:
     st.write(f"{upload.name}: {len(upload.getvalue())} bytes")
+"""
+HOLDING = """
+import re
+from pathlib import Path
+
+Path(__file__).with_name("holding").touch()
+re.match("(a+)+$", 40 * "a" + "b")  # takes hours, and no other thread gets its turn meanwhile
 """
 SESSIONS = 10  # of each app
 
@@ -133,10 +140,23 @@ def test_supervisor_killed__no_child_survives(environment):
         site.process.kill()
         site.process.wait()
 
-        deadline = time.monotonic() + 2
-        while any(is_alive(pid) for pid in children) and time.monotonic() < deadline:
-            time.sleep(0.02)  # a process that is not our child has no other end to wait for
-        assert not any(is_alive(pid) for pid in children)
+        assert is_so_within(2, lambda: not any(is_alive(pid) for pid in children))
+
+
+async def test_supervisor_killed__while_a_script_holds_its_process(environment, tmp_path):
+    """A sidecar that hears nothing, as a script keeps the interpreter to itself, goes as well."""
+    script, holding = tmp_path / "holding.py", tmp_path / "holding"
+    script.write_text(HOLDING)
+    with running_site({**environment, "FLUXLIT_SCRIPT": str(script)}) as site:
+        sidecar = site.child("fluxlit_django.sidecar", "default")
+        async with tab(site) as client:
+            await client.send_rerun()
+            assert await asyncio.to_thread(is_so_within, 30, holding.exists), site.log
+
+            site.process.kill()
+            site.process.wait()
+
+            assert await asyncio.to_thread(is_so_within, 2, lambda: not is_alive(sidecar))
 
 
 def test_sidecar_that_cannot_start__fails_the_command(environment, tmp_path):
@@ -218,10 +238,17 @@ async def upload(client: StreamlitClient, site: Site, uploader, content: bytes) 
 
 def wait_for_line(site: Site, wanted: str | re.Pattern[str], limit_s: float = 30) -> None:
     """Wait until the command has printed something."""
+    assert is_so_within(limit_s, lambda: re.search(wanted, site.log) is not None), site.log
+
+
+def is_so_within(limit_s: float, condition: Callable[[], bool]) -> bool:
+    """Wait for what nothing announces, such as the end of a process that is not our child."""
     deadline = time.monotonic() + limit_s
-    while not re.search(wanted, site.log):
-        assert time.monotonic() < deadline, site.log
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
+    return True
 
 
 def is_alive(pid: int) -> bool:
