@@ -305,6 +305,23 @@ class AppConfig:
         """The app's path as shown to people, always ending in a slash."""
         return f"{self.mount}/"
 
+    def require_script(self) -> None:
+        """Make sure that the script, if there is one, can be read.
+
+        Raises:
+            ConfigError: it cannot; the message names the setting, the path, the reason and the remedy.
+        """
+        if not self.script:
+            return
+        try:
+            Path(self.script).open("rb").close()
+        except OSError as exc:
+            setting = f'FLUXLIT["APPS"]["{self.name}"]["SCRIPT"]'
+            if self.name == DEFAULT_APP:
+                setting = "FLUXLIT_SCRIPT"
+            msg = f"{setting} is {self.script!r}: {exc.strerror}. Use the path of a Python file."
+            raise ConfigError(msg) from exc
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -41,7 +41,8 @@ def serve_app(name: str) -> int:
     """
     config = conf.get_config()
     app = config.get_app(name)
-    script = find_script(app)
+    app.require_script()
+    script = Path(app.script) if app.script else PAGES_SCRIPT
     listener = inherited_listener()
     options.configure(config, app, str(script))
     streamlit_logs.follow(config)
@@ -54,23 +55,6 @@ def serve_app(name: str) -> int:
     owners.install()
     asgi_app = identity.Utf8Identity(build_asgi_app(app, script))
     return server.run(config, ownership.OwnFilesOnly(asgi_app, owners), listener)
-
-
-def find_script(app: AppConfig) -> Path:
-    """The file that Streamlit runs for this app.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    script = Path(app.script) if app.script else PAGES_SCRIPT
-    try:
-        script.open("rb").close()
-    except OSError as exc:
-        is_default = app.name == conf.DEFAULT_APP
-        setting = "FLUXLIT_SCRIPT" if is_default else f'FLUXLIT["APPS"]["{app.name}"]["SCRIPT"]'
-        msg = f"{setting} is {str(script)!r}: {exc.strerror}. Use the path of a Python file."
-        raise ConfigError(msg) from exc
-    return script
 
 
 def inherited_listener() -> socket.socket:

@@ -308,7 +308,7 @@ def test_fluxlit_run__port_in_use(run):
 
 @pytest.mark.django_db(transaction=True)  # the start is recorded
 def test_fluxlit_run__missing_script(run, settings, tmp_path):
-    """A script that is not there is named, with its app, before anything is started."""
+    """A script that is not there is named, with its setting, before anything is started."""
     missing = tmp_path / "nothing.py"
     settings.FLUXLIT = {"APPS": {"explore": {"SCRIPT": str(missing)}}}
 
@@ -316,7 +316,8 @@ def test_fluxlit_run__missing_script(run, settings, tmp_path):
         run("--port", "0")
 
     assert str(caught.value) == (
-        f"Cannot read {missing}, the script of the app 'explore': No such file or directory."
+        f'FLUXLIT["APPS"]["explore"]["SCRIPT"] is {str(missing)!r}: No such file or directory. '
+        "Use the path of a Python file."
     )
 
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from fluxlit_django import conf, logs
-from fluxlit_django.exceptions import StartupError
+from fluxlit_django.exceptions import ConfigError, StartupError
 from fluxlit_django.history.recorder import Recorder
 from fluxlit_django.history.snapshot import scrubber_of, take_snapshot
 from fluxlit_django.supervisor.banner import banner
@@ -143,17 +143,14 @@ def require_scripts(config: conf.Config) -> None:
     """Refuse to start with a script that cannot be read.
 
     Raises:
-        CommandError: names the app, the path and the reason.
+        CommandError: says which, why, and what to do.
     """
-    for app in config.apps:
-        if not app.script or app.upstream:
-            continue
-        try:
-            with open(app.script, "rb"):
-                pass
-        except OSError as exc:
-            msg = f"Cannot read {app.script}, the script of the app {app.name!r}: {exc.strerror}."
-            raise CommandError(msg) from exc
+    try:
+        for app in config.apps:
+            if not app.upstream:
+                app.require_script()
+    except ConfigError as exc:
+        raise CommandError(str(exc)) from exc
 
 
 def find_watcher(config: conf.Config) -> Changes | None:
