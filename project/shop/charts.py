@@ -67,7 +67,13 @@ def country_chart(rows: list[dict[str, Any]]) -> alt.Chart:
         alt.Chart(frame, height=CHART_HEIGHT)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X("revenue:Q", title=None, axis=alt.Axis(labelExpr=AMOUNT_LABEL, tickCount=4)),
+            x=alt.X(
+                "revenue:Q",
+                title=None,
+                axis=alt.Axis(labelExpr=AMOUNT_LABEL, tickCount=4),
+                # The axis ends at a tick, whose label then has room.
+                scale=alt.Scale(nice=4),
+            ),
             y=alt.Y("country:N", title=None, sort="-x", axis=alt.Axis(labelLimit=110, ticks=False)),
             tooltip=[
                 alt.Tooltip("country:N", title="Country"),
