@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import h11
 import uvicorn
 import websockets.http11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -21,6 +23,8 @@ from fluxlit_django.gateway.limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from fluxlit_django.gateway.runtime import Runtime
 
 _KEEP_ALIVE_S = 75  # longer than the usual edge's 60, so that an edge never reuses what we just closed
+_END_OF_HEAD = b"\r\n\r\n"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _CLOSE_MARGIN_S = 2  # what closing handshakes may take after the drain; the supervisor gives a second more
 
 try:
@@ -110,22 +114,24 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True)
 class _TimeLimits:
-    """How long a browser may take, in seconds: for a head in all, and for each next piece of a body."""
+    """How long a browser may take, in seconds: for a head in all, and for each next piece of either body."""
 
     head_s: float
     body_s: float
 
 
 class _Timed(asyncio.Protocol):
-    """Breaks off connections that give a request too slowly; uvicorn waits for ever once a byte has come.
+    """Breaks off connections that give a request, or take a response, too slowly; uvicorn waits for ever.
 
     The clock runs from the start of a connection or the first byte of a request until its head is there, and
-    then between pieces of its body, except while the application takes none.
+    then between pieces of its body, except while the application takes none. Another one runs while a
+    response waits for its browser.
     """
 
     limits: _TimeLimits
     _timer: asyncio.TimerHandle | None = None
     _is_in_head = False
+    _taking: asyncio.TimerHandle | None = None
 
     def connection_made(self: Any, transport: Any) -> None:
         super().connection_made(transport)
@@ -137,7 +143,16 @@ class _Timed(asyncio.Protocol):
 
     def connection_lost(self: Any, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self: Any) -> None:
+        super().pause_writing()
+        self._wait_for_reader()
+
+    def resume_writing(self: Any) -> None:
+        self._stop_waiting_for_reader()
+        super().resume_writing()
 
     def handle_websocket_upgrade(self: Any, *arguments: Any) -> None:
         super().handle_websocket_upgrade(*arguments)  # type: ignore[misc]
@@ -161,6 +176,21 @@ class _Timed(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
 
+    def _wait_for_reader(self: Any) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._taking = self.loop.call_later(self.limits.body_s, self._look_at_reader, waiting)
+
+    def _look_at_reader(self: Any, waited: int) -> None:
+        if self.transport.get_write_buffer_size() < waited:
+            self._wait_for_reader()
+        else:
+            self.transport.abort()  # a mere close would wait for what is written to be read
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
     def _break_off(self: Any) -> None:
         self._timer = None
         if self._is_in_head and self.timeout_keep_alive_task is not None:
@@ -183,10 +213,29 @@ class _WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
 
+class _StrictH11(H11Protocol):
+    """uvicorn's h11 protocol, for which a bare LF ends no line of a head, as with httptools.
+
+    h11 takes it for a line's end, as a server may (RFC 9112 §2.2). A proxy that takes it for a part of a
+    value would then let in a header that it has not seen.
+    """
+
+    _tail = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE:
+            head, end, _ = (self._tail + data).partition(_END_OF_HEAD)
+            if _BARE_LF.search(head, len(self._tail)):
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            self._tail = b"" if end else head[1 - len(_END_OF_HEAD) :]
+        super().data_received(data)
+
+
 if HttpToolsProtocol is not None:
 
     class _LimitedHttpTools(HttpToolsProtocol):
-        """uvicorn's httptools protocol with a limit on the request head, which it lacks (h11 has one)."""
+        """uvicorn's httptools protocol with a limit on the request head and no trailers, like h11."""
 
         _head_bytes = 0
         _in_head = True
@@ -197,6 +246,12 @@ if HttpToolsProtocol is not None:
                 self._head_bytes += len(data)
                 if self._head_bytes > MAX_HEADER_BYTES + MAX_TARGET_BYTES:
                     self._refuse()
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            # Behind a chunked body these are trailers. uvicorn (0.54) would put them among the headers, where
+            # they would pass for what a proxy says, though no proxy has looked at them.
+            if self._in_head:
+                super().on_header(name, value)
 
         def on_message_begin(self) -> None:
             self._in_head, self._head_bytes = True, 0
@@ -217,5 +272,5 @@ if HttpToolsProtocol is not None:
 
 def _http_protocol(limits: _TimeLimits, protocol: Any = None) -> Any:
     if protocol is None:
-        protocol = H11Protocol if HttpToolsProtocol is None else _LimitedHttpTools
+        protocol = _StrictH11 if HttpToolsProtocol is None else _LimitedHttpTools
     return type("_GatewayProtocol", (_Timed, protocol), {"limits": limits})

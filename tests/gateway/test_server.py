@@ -89,6 +89,27 @@ async def test_header__malformed(
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /open/media/a HTTP/1.1\nHost: testserver\n\n",
+        b"GET /open/media/a HTTP/1.1\r\nHost: testserver\r\nAccept: a\ntraceparent: b\r\n\r\n",
+    ],
+    ids=["all lines", "in a value"],
+)
+async def test_header__bare_line_feed(any_worker: Worker, sidecar: StubSidecar, head: bytes) -> None:
+    """A line feed alone ends no line: a proxy in front may take it for a part of a value."""
+    middle = head.index(b"\n")
+    last = browser.request("GET", "/api/healthz", [(b"Connection", b"close")])
+    async with connected(any_worker.port) as connection:
+        await connection.send(head[:middle])
+        with contextlib.suppress(ConnectionError):
+            await connection.send(head[middle:] + last)
+        await connection.ended()
+
+    assert not any(request.values("traceparent") for request in sidecar.requests)
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         [(b"X-Big", b"x" * 60_000), (b"X-More", b"y" * 20_000)],
@@ -185,6 +206,21 @@ async def test_host__twice(any_worker: Worker, sidecar: StubSidecar) -> None:
 
     assert 400 == response.status
     assert [] == sidecar.requests
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [b"traceparent: 00-1", b"Accept-Language: xx", b"X-Fluxlit-User-Id: 1"],
+    ids=lambda trailer: trailer.partition(b":")[0].decode(),
+)
+async def test_trailer__is_no_header(any_worker: Worker, sidecar: StubSidecar, trailer: bytes) -> None:
+    """A field behind a chunked body, which proxies pass on unseen, counts for nothing."""
+    chunked = [(b"Transfer-Encoding", b"chunked"), (b"Connection", b"close")]
+    head = browser.request("PUT", "/open/_stcore/upload_file/a/b", chunked)
+    answer = await all_of(any_worker, head + b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n")
+
+    name, _, value = trailer.partition(b": ")
+    assert b" 400 " in answer.split(b"\r\n")[0] or value not in sidecar.request.values(name.decode().lower())
 
 
 async def test_probe__asks_for_no_host(any_worker: Worker) -> None:

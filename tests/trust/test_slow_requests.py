@@ -7,18 +7,30 @@ import contextlib
 
 import pytest
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fluxlit_django.gateway.uvicorn_server import _http_protocol, _TimeLimits
+from fluxlit_django.gateway.uvicorn_server import _http_protocol, _LimitedHttpTools, _StrictH11, _TimeLimits
 
 HEAD_S, BODY_S = 0.4, 0.8
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
 
 
+PIECE, PIECES = b"x" * (1 << 18), 160
+
+
+async def large(scope, receive, send):
+    """Answer with 40 MiB, far more than the kernel keeps for a browser that reads nothing."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(PIECES):
+        await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
 async def echo(scope, receive, send):
     """Answer with the length of the body."""
+    if scope["path"] == "/large":
+        await large(scope, receive, send)
+        return
     length, more = 0, True
     while more:
         message = await receive()
@@ -44,7 +56,7 @@ class QuietServer(uvicorn.Server):
         self.is_serving.set()
 
 
-@pytest.fixture(params=[H11Protocol, HttpToolsProtocol], ids=["h11", "httptools"])
+@pytest.fixture(params=[_StrictH11, _LimitedHttpTools], ids=["h11", "httptools"])
 async def port(request):
     """A server with short limits."""
     config = uvicorn.Config(
@@ -112,3 +124,34 @@ async def read_to_the_end(reader: asyncio.StreamReader) -> None:
 async def test_connection__is_broken_off(port, pieces, expected):
     """A connection ends when a head, or the next piece of a body, takes too long; and only then."""
     assert expected is await ends_open(port, *pieces)
+
+
+async def test_response__nobody_takes(port):
+    """A response that its browser stops to read ends, and is not waited with for ever."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(GET.replace(b"/ ", b"/large ", 1))
+    await reader.readuntil(b"\r\n\r\n")
+    # With its small buffer full, the reader takes nothing more from the kernel.
+    await asyncio.sleep(3 * BODY_S)
+
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(1 << 20):
+            received += piece
+    writer.close()
+
+    assert len(received) < len(PIECE) * PIECES
+
+
+async def test_response__taken_slowly(port):
+    """A response whose browser reads little at a time, with pauses below the limit, comes to its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(GET.replace(b"/ ", b"/large ", 1).replace(b"x\r\n", b"x\r\nConnection: close\r\n", 1))
+    received = 0
+    while piece := await reader.read(4 << 20):
+        received += len(piece)
+        if received < len(PIECE) * PIECES // 2:
+            await asyncio.sleep(0.01)
+    writer.close()
+
+    assert received > len(PIECE) * PIECES
