@@ -603,6 +603,7 @@ CODES: Mapping[str, str] = {
     "fluxlit.W022": "url_session_store_in_memory",
     "fluxlit.W023": "viewer_token_middleware_missing",
     "fluxlit.W024": "page_shadowed",
+    "fluxlit.W025": "sessions_in_cookies",
     "fluxlit.W031": "forwarded_allow_ips_broad",
     "fluxlit.W032": "gateway_max_body_unlimited_trust_proxy",
     "fluxlit.W033": "subpath_without_trust_proxy",

@@ -31,6 +31,7 @@ from fluxlit_django.metrics import settings as metric_settings
 from fluxlit_django.pages import discovery
 from fluxlit_django.pages.registry import FluxLit
 from fluxlit_django.redaction.names import redact
+from fluxlit_django.trust import sessions
 
 ASGI_APPLICATION = "fluxlit_django.asgi.application"
 SUPPORTED: Mapping[str, tuple[str, str]] = {
@@ -79,6 +80,7 @@ def settings_problems() -> list[Problem]:
         *_hosts(config),
         *_middleware(),
         *_static_files(config),
+        *_sessions(),
         *_several_processes(config),
         *_timing(config),
         *metric_settings.settings_problems(config),
@@ -209,6 +211,16 @@ def _static_files(config: Config) -> Iterator[Problem]:
         message = f"STATIC_URL is {parts.path!r}, which is not below FLUXLIT_ROOT_PATH, {config.root_path!r}."
         hint = "Write it without a slash at its beginning, as in 'static/'; Django then adds the prefix."
         yield Problem("fluxlit.W015", message, hint)
+
+
+def _sessions() -> Iterator[Problem]:
+    if settings.SESSION_ENGINE == sessions.IN_COOKIES:
+        message = (
+            "SESSION_ENGINE keeps sessions in cookies alone: whoever has kept a cookie stays signed in after "
+            "the sign-out."
+        )
+        hint = "Use django.contrib.sessions.backends.db, or cached_db with a cache that all processes share."
+        yield Problem("fluxlit.W025", message, hint)
 
 
 # Several processes

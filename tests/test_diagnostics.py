@@ -76,6 +76,11 @@ def codes(problems: list[conf.Problem]) -> list[str]:
         ({}, {"MIDDLEWARE": [SESSION, VIEWER_TOKEN, AUTHENTICATION]}, ["middleware_order"]),
         ({}, {"MIDDLEWARE": [VIEWER_TOKEN]}, ["middleware_order"]),
         ({}, {"MIDDLEWARE": []}, []),
+        (
+            {},
+            {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"},
+            ["sessions_in_cookies"],
+        ),
         ({"MOUNT": "/static"}, {"STATIC_URL": "/static/"}, ["static_url_over_mount"]),
         ({"MOUNT": "/static/shop"}, {"STATIC_URL": "/static/"}, ["static_url_over_mount"]),
         ({"MOUNT": "/stat"}, {"STATIC_URL": "/static/"}, []),

@@ -8,11 +8,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from channels.db import database_sync_to_async
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from fluxlit_django.conf import AppConfig
@@ -98,8 +96,7 @@ def decide_for_session(app: AppConfig, key: str) -> Decision:
         decision = _decide(app, user)
         if user is None:
             return decision
-        session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-        return Decision(decision.verdict, decision.viewer, float(session.get_expiry_age()))
+        return Decision(decision.verdict, decision.viewer, sessions.seconds_left(key))
 
 
 read_decision = database_sync_to_async(decide_for_session)

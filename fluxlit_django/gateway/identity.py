@@ -63,3 +63,12 @@ def session_key(headers: header_policy.Headers) -> str:
     if not cookies:
         return ""
     return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+
+
+def new_session_key(response_headers: header_policy.Headers) -> str | None:
+    """The session key that a response gives its browser; "" when it takes the old one away, else None."""
+    start = f"{settings.SESSION_COOKIE_NAME}=".encode()
+    for name, value in response_headers:
+        if name.lower() == b"set-cookie" and value.startswith(start):
+            return value.removeprefix(start).partition(b";")[0].strip(b'"').decode("latin-1")
+    return None

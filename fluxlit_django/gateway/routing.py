@@ -11,7 +11,7 @@ from typing import Any
 from django.urls import Resolver404, resolve
 
 from fluxlit_django.conf import AppConfig
-from fluxlit_django.gateway import headers, health, limits, observation, origin, responses
+from fluxlit_django.gateway import headers, health, identity, limits, observation, origin, responses
 from fluxlit_django.gateway.access import Undecided, Verdict
 from fluxlit_django.gateway.assets import Assets
 from fluxlit_django.gateway.http import HttpHop
@@ -19,6 +19,7 @@ from fluxlit_django.gateway.lingering import Lingering
 from fluxlit_django.gateway.observation import Dispatch, Observation, Refusal
 from fluxlit_django.gateway.runtime import Runtime
 from fluxlit_django.gateway.websocket import StreamlitConsumer
+from fluxlit_django.trust import revocation
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -170,6 +171,7 @@ class HttpRouter:
 
     async def _send_to_django(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request to Django. It spools a body before any middleware sees it, so the cap is here."""
+        send = _telling_of_session_end(scope, send)
         cap = self._runtime.config.max_request_body_bytes
         if not cap or not limits.has_body(scope["headers"]):
             await self._django(scope, receive, send)
@@ -217,6 +219,26 @@ class HttpRouter:
         await self._hop(
             scope, receive, send, app=app, path=path, viewer=decision.viewer, request_id=seen.request_id
         )
+
+
+def _telling_of_session_end(scope: Any, send: Any) -> Any:
+    """`send`, which tells a session's sockets when a response takes the session from its browser.
+
+    Where sessions are in no table, no signal tells that the project has flushed one.
+    """
+    key = identity.session_key(scope["headers"])
+    if not key:
+        return send
+
+    async def tell_and_send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            given = identity.new_session_key(message["headers"])
+            if given not in {None, key}:
+                kind = revocation.RECHECK if given else revocation.SIGNED_OUT
+                revocation.tell(revocation.session_group(key), kind)
+        await send(message)
+
+    return tell_and_send
 
 
 def _exporter(runtime: Runtime) -> Callable[[Any, Any, Observation], Awaitable[None]]:

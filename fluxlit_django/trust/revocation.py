@@ -15,8 +15,9 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import transaction
@@ -109,13 +110,17 @@ def connect() -> None:
             m2m_changed.connect(_on_user_relation, sender=getattr(user_model, field).through)
     m2m_changed.connect(_on_group, sender=Group.permissions.through)
     post_delete.connect(_on_group, sender=Group)
+    post_delete.connect(_on_group, sender=Permission)
     post_save.connect(_on_group, sender=Group)
 
 
 def _on_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     # Django sends this signal before it flushes the session, so asking again would find it alive.
     key = request.session.session_key
-    if key:
+    if key and settings.SESSION_ENGINE == sessions.IN_COOKIES and user is not None:
+        # Each change of such a session is a new key, so a socket may have been opened with an older one.
+        tell(user_group(str(user.pk)), SIGNED_OUT)
+    elif key:
         tell(session_group(key), SIGNED_OUT)
 
 

@@ -16,7 +16,11 @@ from django.contrib.auth import (
     load_backend,
 )
 from django.contrib.sessions.backends.base import UpdateError
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+
+IN_COOKIES = "django.contrib.sessions.backends.signed_cookies"
+"""The session engine whose sessions are in the browser alone, where nobody can end them."""
 
 _MESSAGES = "_fluxlit_messages"
 _current_key: ContextVar[str] = ContextVar("fluxlit_session_key", default="")
@@ -37,6 +41,21 @@ def user_of_session(key: str) -> Any:
     if user is None or not _password_unchanged(user, session.get(HASH_SESSION_KEY, "")):
         return None
     return user
+
+
+def seconds_left(key: str) -> float:
+    """Seconds until a session expires. Reads the session store.
+
+    One that keeps sessions in a cache, in files or in cookies does not tell when it saved one: then this is
+    the most that may be left.
+    """
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if not hasattr(store, "get_model_class"):
+        return float(store(key).get_expiry_age())
+    rows = store.get_model_class()._default_manager.filter(session_key=key)
+    expires = rows.values_list("expire_date", flat=True).first()
+    # None for one that ended a moment ago.
+    return (expires - timezone.now()).total_seconds() if expires is not None else 0.0
 
 
 def set_current_key(key: str) -> Token[str]:

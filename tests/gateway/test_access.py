@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from importlib import import_module
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import access, identity
@@ -68,6 +72,33 @@ def test_decide_for_session(ada) -> None:
     assert decision.allowed
     assert "ada" == decision.viewer.username
     assert 0 < decision.session_ends_in_s <= 14 * 24 * 3600
+
+
+def test_decide_for_session__ends_as_it_was_saved(ada) -> None:
+    """The time that is left counts from when the session was saved, and not from when it is asked for."""
+    key = sign_in(ada)
+    expires = timezone.now() + timedelta(seconds=100)
+    SessionStore.get_model_class().objects.filter(session_key=key).update(expire_date=expires)
+
+    decision = access.decide_for_session(LOGIN, key)
+
+    assert 90 < decision.session_ends_in_s <= 100
+
+
+@pytest.mark.parametrize(
+    "engine", ["django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.file"]
+)
+def test_decide_for_session__store_that_does_not_tell(ada, settings, tmp_path, engine) -> None:
+    """A store that knows no time of saving gives the most that may be left, and knows dates all the same."""
+    settings.SESSION_ENGINE, settings.SESSION_FILE_PATH = engine, str(tmp_path)
+    session = import_module(engine).SessionStore()
+    session.update(SessionStore(sign_in(ada)).items())
+    session.set_expiry(timezone.now() + timedelta(seconds=100))
+    session.create()
+
+    decision = access.decide_for_session(LOGIN, session.session_key)
+
+    assert 90 < decision.session_ends_in_s <= 100
 
 
 def _inactive(user, key):

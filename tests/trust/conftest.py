@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
@@ -14,6 +14,8 @@ from tests.viewer import Viewer
 
 PATIENCE_S = 12.0
 """What attacks wait for a slow connection to be broken off."""
+
+NO_REDIS = "there is no redis-server on this machine (Debian: apt install redis-server)"
 
 _numbers = itertools.count()
 
@@ -41,7 +43,7 @@ def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two workers, with a Redis between them."""
     if find_redis() is None:
-        pytest.skip("there is no redis-server on this machine (Debian: apt install redis-server)")
+        pytest.skip(NO_REDIS)
     with running_redis(tmp_path_factory.mktemp("redis")) as redis:
         environment = site_environment(
             tmp_path_factory.mktemp("two"),
@@ -53,6 +55,31 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         manage(environment, "demo_admin")
         with running_site(environment, "--workers", "2") as site:
             yield site
+
+
+@pytest.fixture(scope="session", params=["cache", "file", "signed_cookies"])
+def other_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Sessions that are in no table: in a Redis of two workers, in files, or in the browser alone."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack:
+        variables = {
+            "TEST_SESSION_ENGINE": f"django.contrib.sessions.backends.{request.param}",
+            "TEST_SESSION_FILES": str(folder),
+        }
+        if request.param == "cache":
+            if find_redis() is None:
+                pytest.skip(NO_REDIS)
+            redis = stack.enter_context(running_redis(tmp_path_factory.mktemp("redis")))
+            variables["REDIS_URL"] = redis.url
+        environment = site_environment(
+            folder,
+            DJANGO_SETTINGS_MODULE="tests.trust.settings",
+            FLUXLIT_ACCESS_RECHECK_S="3600",
+            **variables,
+        )
+        manage(environment, "migrate", "-v0")
+        workers = "2" if request.param == "cache" else "1"
+        yield stack.enter_context(running_site(environment, "--workers", workers))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from project.settings import *  # noqa: F403
@@ -11,6 +12,9 @@ SCRIPT = str(Path(__file__).parent / "scripts" / "context.py")
 ROOT_URLCONF = "tests.trust.urls"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+if engine := os.environ.get("TEST_SESSION_ENGINE"):
+    SESSION_ENGINE = engine
+    SESSION_FILE_PATH = os.environ["TEST_SESSION_FILES"]
 FLUXLIT = {
     "SCRIPT": SCRIPT,
     "APPS": {

@@ -28,9 +28,16 @@ CHANGES = {
     "deactivate": ("", 4401),
     "delete_user": ("", 4401),
     "leave_group": ("/editors", 4403),
+    "be_removed_from_group": ("/editors", 4403),
     "lose_permission": ("/orders", 4403),
+    "lose_permission_of_group": ("/orders", 4403),
+    "delete_group": ("/orders", 4403),
+    "lose_staff": ("", 1012),
 }
 """What ends access, the app that it ends access to, and the code that says so."""
+
+BEFORE = dict.fromkeys(("lose_permission_of_group", "delete_group"), "get_permission_by_group")
+"""What an action needs to have been done before."""
 
 
 @pytest.fixture(params=["one_worker", "two_workers"])
@@ -44,6 +51,8 @@ async def test_change__closes_the_viewers_sockets_in_every_worker(site, new_user
     """Sockets in all workers close within two seconds, with the code that brings the login page or a 403."""
     mount, code = CHANGES[action]
     viewer, other = await new_user(site), await new_user(site)
+    if action in BEFORE:
+        await change(viewer, BEFORE[action])
     async with contextlib.AsyncExitStack() as stack:
         sockets = await open_in_every_worker(stack, site, viewer, mount)
         bystander = await stack.enter_async_context(other.streamlit(mount))
@@ -51,6 +60,20 @@ async def test_change__closes_the_viewers_sockets_in_every_worker(site, new_user
         await (viewer.sign_out() if action == "sign out" else change(viewer, action))
 
         assert [code] * len(sockets) == [await close_code(socket) for socket in sockets]
+        assert (await bystander.rerun()).finished == "FINISHED_SUCCESSFULLY"
+
+
+@pytest.mark.parametrize("action", ["sign out", "flush_session", "change_password", "deactivate"])
+async def test_change__with_sessions_elsewhere(other_store, new_user, action):
+    """Wherever sessions are kept, what ends one closes its sockets within two seconds."""
+    viewer, other = await new_user(other_store), await new_user(other_store)
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = await open_in_every_worker(stack, other_store, viewer, "")
+        bystander = await stack.enter_async_context(other.streamlit())
+
+        await (viewer.sign_out() if action == "sign out" else change(viewer, action))
+
+        assert [4401] * len(sockets) == [await close_code(socket) for socket in sockets]
         assert (await bystander.rerun()).finished == "FINISHED_SUCCESSFULLY"
 
 

@@ -41,6 +41,30 @@ def lose_permission(user: User, request: HttpRequest) -> None:
     user.user_permissions.clear()
 
 
+def lose_staff(user: User, request: HttpRequest) -> None:
+    user.is_staff = not user.is_staff
+    user.save(update_fields=["is_staff"])
+
+
+def be_removed_from_group(user: User, request: HttpRequest) -> None:
+    Group.objects.get(name="Editors").user_set.remove(user)
+
+
+def get_permission_by_group(user: User, request: HttpRequest) -> None:
+    user.user_permissions.clear()
+    group = Group.objects.create(name=user.username)
+    group.permissions.add(Permission.objects.get(codename="view_order"))
+    user.groups.add(group)
+
+
+def lose_permission_of_group(user: User, request: HttpRequest) -> None:
+    Group.objects.get(name=user.username).permissions.clear()
+
+
+def delete_group(user: User, request: HttpRequest) -> None:
+    Group.objects.get(name=user.username).delete()
+
+
 def delete_user(user: User, request: HttpRequest) -> None:
     user.delete()
 
@@ -68,6 +92,11 @@ ACTIONS = {
         change_password,
         leave_group,
         lose_permission,
+        lose_staff,
+        be_removed_from_group,
+        get_permission_by_group,
+        lose_permission_of_group,
+        delete_group,
         delete_user,
         delete_session,
         flush_session,
