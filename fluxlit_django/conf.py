@@ -37,10 +37,14 @@ PAGES_MODULE = "streamlit_pages"
 DEFAULT_APP = "default"
 MIB = 1 << 20
 
+USER_FIELDS = ("id", "username", "email", "name", "groups", "is_staff")
+"""What `st.user` tells of a viewer by default. The id is always there."""
+
 _APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _ACCESS = re.compile(r"public|login|staff|perm:\w+\.\w+|group:.+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _ORIGIN = re.compile(r"https?://(?:\*\.)?[A-Za-z0-9.-]+(?::\d+)?")
+_USER_FIELD = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _MOUNT_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _ENVIRONMENT_ONLY = {"FLAGS", "DEMO_PASSWORD", "CONTROL_FD", "LISTEN_FD"}
 _MISSING: Any = object()
@@ -241,6 +245,21 @@ def parse_access(raw: Any) -> str:
         msg = "use public, login, staff, perm:app.codename, group:name or package.module.function"
         raise ValueError(msg)
     return rule
+
+
+def parse_optional_access(raw: Any) -> str:
+    """An access rule, or "" for nobody."""
+    return parse_access(raw) if parse_text(raw) else ""
+
+
+def parse_user_fields(raw: Any) -> tuple[str, ...]:
+    """Names of `USER_FIELDS` and of attributes of the user model."""
+    names = tuple(dict.fromkeys(parse_list(raw)))
+    wrong = [name for name in names if not _USER_FIELD.fullmatch(name)]
+    if wrong or len(names) > 32:
+        msg = f"use at most 32 names such as email or is_staff (not {', '.join(wrong) or len(names)})"
+        raise ValueError(msg)
+    return names
 
 
 def parse_networks(raw: Any) -> tuple[str, ...]:
@@ -526,6 +545,27 @@ class Config:
         (), parse_list, "Further cookies that reach a sidecar, besides Streamlit's own."
     )
 
+    user_fields: tuple[str, ...] = setting(
+        USER_FIELDS,
+        parse_user_fields,
+        "What st.user tells of the viewer, beside the id: these, or attributes of your user model.",
+    )
+    streamlit_metrics_access: str = setting(
+        "",
+        parse_optional_access,
+        "Who may read Streamlit's own metrics, at /_stcore/metrics; empty for nobody.",
+    )
+    streamlit_script_health_access: str = setting(
+        "",
+        parse_optional_access,
+        "Who may run the script as a health check, at /_stcore/script-health-check; empty for nobody.",
+    )
+    streamlit_agent_access: str = setting(
+        "",
+        parse_optional_access,
+        "Which viewers may drive an app by program, at /_stcore/agent/…; empty for none.",
+    )
+
     live_sessions_interval_s: float = setting(
         5.0, seconds(0), "Time between a gateway worker's reports to the admin; 0 for none.", unit="seconds"
     )
@@ -585,6 +625,7 @@ CODES: Mapping[str, str] = {
     "fluxlit.E008": "metrics_path_shadows",
     "fluxlit.E010": "asgi_application_missing",
     "fluxlit.E011": "asgi_application_without_streamlit",
+    "fluxlit.E012": "user_field_unknown",
     "fluxlit.E013": "middleware_order",
     "fluxlit.E020": "pages_unimportable",
     "fluxlit.E021": "page_invalid",

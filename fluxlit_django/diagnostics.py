@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import django
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.handlers.asgi import ASGIHandler
 from django.http.request import validate_host
 from django.shortcuts import resolve_url
@@ -97,7 +98,7 @@ def deployment_problems() -> list[Problem]:
 def project_problems() -> list[Problem]:
     """What shows when the project's application and URLs are imported."""
     config = _usable_config()
-    return [] if config is None else [*_application(), *_login(config)]
+    return [] if config is None else [*_application(), *_login(config), *_user_fields(config)]
 
 
 def page_problems() -> list[Problem]:
@@ -350,6 +351,17 @@ def _login(config: Config) -> Iterator[Problem]:
     message = f"Your URLs have nothing at LOGIN_URL, {str(settings.LOGIN_URL)!r}, where viewers must sign in."
     hint = "Set LOGIN_URL, for example to 'admin:login', or open the app to everybody: FLUXLIT_ACCESS=public."
     yield Problem("fluxlit.W019", message, hint)
+
+
+def _user_fields(config: Config) -> Iterator[Problem]:
+    model = get_user_model()
+    unknown = [
+        name for name in config.user_fields if name not in conf.USER_FIELDS and not hasattr(model, name)
+    ]
+    if unknown:
+        message = f"FLUXLIT_USER_FIELDS has {', '.join(unknown)}, and {model.__name__} has no such attribute."
+        hint = f"Use attributes of {model.__name__}, and {', '.join(conf.USER_FIELDS)}."
+        yield Problem("fluxlit.E012", message, hint)
 
 
 def _is_login_served(config: Config) -> bool:

@@ -208,12 +208,11 @@ class FluxLitTestClient:
         headers: Mapping[str, str] | None,
         cookies: Mapping[str, str] | None,
     ) -> Trial:
-        from fluxlit_django.sidecar.options import USER_HEADERS  # loads Streamlit
-
         said = self._said_by_the_gateway()
+        user_headers = users.headers(conf.get_config().user_fields)
         return Trial(
             app=find_app(target if target is not None else self.app),
-            identity={key: said[name.lower()] for name, key in USER_HEADERS.items() if name.lower() in said},
+            identity={key: said[name] for name, key in user_headers.items() if name in said},
             client=ApiClient(
                 f"http://{_test_host()}{self._prefix()}",
                 transport=in_process_transport(),

@@ -151,6 +151,15 @@ def test_project_problems(project, django, expected):
     assert expected == codes(diagnostics.project_problems())
 
 
+def test_user_fields__that_nobody_has(project):
+    """A field that is neither one of ours nor the user model's is named."""
+    project({"USER_FIELDS": "email,is_superuser,get_short_name"})
+    assert [] == codes(diagnostics.project_problems())
+
+    project({"USER_FIELDS": "email,cost_centre"})
+    assert ["user_field_unknown"] == codes(diagnostics.project_problems())
+
+
 @pytest.mark.parametrize("fluxlit", [{"ACCESS": "public"}, {"WORKERS": 0}])
 def test_project_problems__nobody_signs_in(project, fluxlit):
     """A login page that nobody is sent to need not be there, nor is it asked for when errors come first."""

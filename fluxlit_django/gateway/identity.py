@@ -8,7 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.http import parse_cookie
 
+from fluxlit_django.conf import get_config
 from fluxlit_django.gateway import headers as header_policy
+from fluxlit_django.trust import users
 
 
 @dataclass(frozen=True)
@@ -21,36 +23,40 @@ class Viewer:
 
     id: str
     username: str
-    email: str
-    name: str
-    groups: tuple[str, ...]
-    is_staff: bool
+    told: tuple[tuple[str, str], ...] = ()
+    """What `st.user` has beside the id: names and values."""
 
     @classmethod
     def from_user(cls, user: Any) -> Viewer:
-        """The viewer of a Django user. Reads the user's groups from the database."""
-        groups = (
-            user.groups.values_list("name", flat=True).order_by("name") if hasattr(user, "groups") else ()
-        )
-        return cls(
-            id=str(user.pk),
-            username=user.get_username(),
-            email=getattr(user, user.get_email_field_name(), "") or "",
-            name=user.get_full_name() or user.get_username(),
-            groups=tuple(groups),
-            is_staff=bool(getattr(user, "is_staff", False)),
-        )
+        """The viewer of a Django user, with what `FLUXLIT_USER_FIELDS` names. May read the database."""
+        names = get_config().user_fields
+        told = tuple((name, _tell(user, name)) for name in names if name != "id")
+        return cls(id=str(user.pk), username=user.get_username(), told=told)
 
     def headers(self) -> list[tuple[str, str]]:
         """The headers that name this viewer to a sidecar."""
-        return [
-            ("x-fluxlit-user-id", self.id),
-            ("x-fluxlit-user-username", _one_line(self.username)),
-            ("x-fluxlit-user-email", _one_line(self.email)),
-            ("x-fluxlit-user-name", _one_line(self.name)),
-            ("x-fluxlit-user-groups", _one_line(",".join(self.groups))),
-            ("x-fluxlit-user-is-staff", "true" if self.is_staff else "false"),
-        ]
+        told = ((users.header(name), _one_line(value)) for name, value in self.told)
+        return [(users.header("id"), self.id), *told]
+
+
+def _tell(user: Any, name: str) -> str:
+    """What is told of a user under a name: one of ours, or that of an attribute or of a method."""
+    if name == "username":
+        return str(user.get_username())
+    if name == "email":
+        return getattr(user, user.get_email_field_name(), "") or ""
+    if name == "name":
+        return str(user.get_full_name() or user.get_username())
+    if name == "groups":
+        groups = (
+            user.groups.values_list("name", flat=True).order_by("name") if hasattr(user, "groups") else ()
+        )
+        return ",".join(groups)
+    value = getattr(user, name, None)
+    value = value() if callable(value) else value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
 def _one_line(text: str) -> str:

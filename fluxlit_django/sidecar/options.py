@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,19 @@ from streamlit.web import bootstrap, cli
 
 from fluxlit_django.conf import MIB, AppConfig, Config
 from fluxlit_django.exceptions import ConfigError
+from fluxlit_django.trust import users
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # The parser that Streamlit brings for Python 3.10.
     import toml as tomllib
 
-USER_HEADERS = {
-    "X-Fluxlit-User-Id": "id",
-    "X-Fluxlit-User-Username": "username",
-    "X-Fluxlit-User-Email": "email",
-    "X-Fluxlit-User-Name": "name",
-    "X-Fluxlit-User-Groups": "groups",
-    "X-Fluxlit-User-Is-Staff": "is_staff",
-}
-"""Request headers that only the gateway can set, and the key of `st.user` each one fills."""
+logger = logging.getLogger(__name__)
 
 _COOKIE_SECRET_SALT = "fluxlit_django.sidecar.cookie_secret"
+_USER_HEADERS = "server.trustedUserHeaders"
 _UPLOAD_SIZE = "server.maxUploadSize"  # MB
+_AGENT = "server.enableAgentApi"  # of Streamlit 1.67
 _XSRF_SAME_SITE = "server.xsrfCookieSameSite"  # of Streamlit 1.67; 1.57 has none
 
 
@@ -57,6 +53,7 @@ def configure(config: Config, app: AppConfig, script: str) -> None:
     except (OSError, RuntimeError, ValueError, StreamlitError) as exc:
         msg = f"Streamlit's configuration ({', '.join(config_files)}, STREAMLIT_*) cannot be used: {exc}"
         raise ConfigError(msg) from exc
+    warn_of_user_headers(streamlit_config.get_option(_USER_HEADERS))
     decided = decide(config, app)
     for name, value in decided.items():
         streamlit_config.set_option(name, value, ConfigOption.STREAMLIT_DEFINITION)
@@ -102,9 +99,7 @@ def _forced(config: Config, app: AppConfig) -> dict[str, Any]:
     return {
         "server.headless": True,
         "server.baseUrlPath": (config.root_path + app.mount).strip("/"),
-        "server.trustedUserHeaders": merge_user_headers(
-            streamlit_config.get_option("server.trustedUserHeaders")
-        ),
+        _USER_HEADERS: users.headers(config.user_fields),
     }
 
 
@@ -143,12 +138,17 @@ def _is_unset(name: str) -> bool:
     return not streamlit_config.is_manually_set(name)
 
 
-def merge_user_headers(chosen: Mapping[str, str]) -> dict[str, str]:
-    """The user's own mapping of headers to `st.user`, less what it says of keys that the gateway fills."""
-    own = {header.lower() for header in USER_HEADERS}
-    keys = set(USER_HEADERS.values())
-    kept = {header: key for header, key in chosen.items() if header.lower() not in own and key not in keys}
-    return kept | USER_HEADERS
+def warn_of_user_headers(chosen: Iterable[str]) -> None:
+    """Tell of headers that somebody else's configuration would take for who the viewer is.
+
+    A browser may send them, so that anybody could be anybody in `st.user`.
+    """
+    for name in chosen:
+        logger.warning(
+            "server.trustedUserHeaders has %s, which a browser may send: st.user does not show it. "
+            "FLUXLIT_USER_FIELDS adds what Django knows of a viewer.",
+            name,
+        )
 
 
 def _upload_size(config: Config) -> int | None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+
+
+def header(field: str) -> str:
+    """The request header in which the gateway tells a sidecar a field of `st.user`."""
+    return f"x-fluxlit-user-{field.replace('_', '-')}"
+
+
+def headers(fields: Iterable[str]) -> dict[str, str]:
+    """The headers that only the gateway can set, and the key of `st.user` that each one fills."""
+    return {header(name): name for name in ("id", *fields)}
 
 
 def nobody() -> Any:

@@ -16,7 +16,7 @@ from fluxlit_django.gateway import access, identity
 from fluxlit_django.gateway.access import Decision, Gatekeeper, Verdict
 from fluxlit_django.gateway.identity import Viewer
 
-ADA = Viewer("1", "ada", "", "ada", (), False)
+ADA = Viewer("1", "ada")
 PUBLIC = AppConfig(name="open", mount="/open", access="public")
 LOGIN = AppConfig(name="default", mount="", access="login")
 STAFF = AppConfig(name="staff", mount="/staff", access="staff")
