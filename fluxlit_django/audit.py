@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
@@ -21,8 +21,11 @@ from urllib.parse import quote, urljoin, urlsplit
 import aiohttp
 from django.conf import settings
 from django.core import signing
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RoutePattern
 from yarl import URL
 
+from fluxlit_django import conf
 from fluxlit_django.exceptions import FluxLitError
 from fluxlit_django.gateway import protocol
 from fluxlit_django.trust import viewer_token
@@ -318,9 +321,25 @@ async def upload_to_another(target: Target) -> None:
         session_id, _ = await read_session(socket)
         if await upload(owner, target, session_id) >= 400:
             raise Skipped("The owner's own upload is refused.")
-        status = await upload(other, target, session_id)
-    if status < 400:
-        raise Broken(f"An upload to another viewer's session is answered {status}.")
+        for headers in ({}, *claims_to_be(target.users[0].id)):
+            status = await upload(other, target, session_id, **headers)
+            if status < 400:
+                raise Broken(f"An upload to another viewer's session is answered {status} ({headers}).")
+
+
+def claims_to_be(user_id: str) -> list[dict[str, str]]:
+    """Headers by which a browser says that it is a user's."""
+    return [{name: user_id or "1"} for name in ("X-Fluxlit-User-Id", "X_Fluxlit_User_Id")]
+
+
+async def session_of_another(target: Target) -> None:
+    """Another viewer's Streamlit session, resumed by its id."""
+    async with signed_in(target) as owner, signed_in(target, 1) as other:
+        session_id, _ = await open_session(owner, target)
+        async with socket_of(other, target, resume=session_id) as socket:
+            resumed, _ = await read_session(socket)
+    if resumed == session_id:
+        raise Broken("Another viewer goes on with the session.")
 
 
 async def media_of_another(target: Target) -> None:
@@ -337,9 +356,10 @@ async def media_of_another(target: Target) -> None:
             raise Skipped("The app's first page shows no media file.")
         url = f"{target.app}{found[0].decode()}"
         for session, who in ((other, "Another viewer"), (nobody, "An anonymous viewer")):
-            async with session.get(url, allow_redirects=False) as response:
-                if response.status < 300:
-                    raise Broken(f"{who} gets the file.")
+            for headers in ({}, *claims_to_be(target.users[0].id)):
+                async with session.get(url, allow_redirects=False, headers=headers) as response:
+                    if response.status < 300:
+                        raise Broken(f"{who} gets the file ({headers}).")
         async with owner.get(url) as response:
             if response.status != 200:
                 raise Skipped(f"The owner's own file is answered {response.status}.")
@@ -358,6 +378,33 @@ async def closed_routes(target: Target) -> None:
             async with session.get(f"{target.app}/_stcore/{name}", allow_redirects=False) as response:
                 if response.status < 400:
                     raise Broken(f"/_stcore/{name} is answered {response.status}.")
+        cookies = session.cookie_jar.filter_cookies(URL(target.url))
+    cookie = f"Cookie: {'; '.join(f'{each.key}={each.value}' for each in cookies.values())}"
+    for path in _WAYS_ROUND:
+        received = await exchange(target, request(target, cookie, "Connection: close", path=path))
+        if b"# TYPE " in received:
+            raise Broken(f"{path} shows the metrics.")
+
+
+_WAYS_ROUND = (
+    "//_stcore/metrics",
+    "/./_stcore/metrics",
+    "/page/../_stcore/metrics",
+    "/page/_stcore/metrics",
+    "/%5fstcore/metrics",
+    "/%255fstcore/metrics",
+    "/_stcore%2fmetrics",
+    "/_stcore/metrics/",
+    "/_stcore/metrics%00",
+    "/_stcore/metrics;x",
+    "/_stcore/bidi-components/../metrics",
+    "/_stcore/bidi-components/%2e%2e/metrics",
+    "/_stcore/upload_file/../metrics",
+    "/media/../_stcore/metrics",
+    "/media/..%2f_stcore%2fmetrics",
+    "/component/x/%2e%2e/%2e%2e/_stcore/metrics",
+)
+"""Spellings by which one of these routes may pass for another path."""
 
 
 async def oversized(target: Target) -> None:
@@ -432,6 +479,9 @@ async def request_smuggling(target: Target) -> None:
         "chunked twice": ((chunked, "Transfer-Encoding: identity"), f"0\r\n\r\n{second}"),
         "a chunk size that is none": ((chunked,), f"-1\r\n\r\n{second}"),
         "a chunk longer than its size": ((chunked,), f"1\r\nxx\r\n0\r\n\r\n{second}"),
+        "a bare LF between headers": ((f"X-Bare: a\nTransfer-Encoding: chunked\r\n{length}",), second),
+        "bare LFs around a chunk": ((chunked,), f"1\nx\n0\n\n{second}"),
+        "a header behind the body": ((chunked,), f"0\r\nContent-Length: 0\nX: y\r\n\r\n{second}"),
         "a null byte in a header": (("X-Null: a\0b",), second),
         "a bare CR in a header": (("X-Bare: a\rb: c",), second),
     }
@@ -525,6 +575,43 @@ async def forged_form(target: Target) -> None:
                 raise Broken(f"A form of another site is answered {response.status}.")
 
 
+async def forged_call(target: Target) -> None:
+    """A call of the API in a viewer's name, sent by a page of another site."""
+    paths = list(api_paths())
+    if not paths:
+        raise Skipped("The project has no URLs where its API is to be.")
+    headers = {"Origin": f"https://{EVIL}", "Referer": f"https://{EVIL}/", "Content-Type": "text/plain"}
+    async with signed_in(target) as session:
+        for path in paths[:_MOST_CALLS]:
+            url = URL(f"{target.url}{path}", encoded=True)
+            async with session.post(url, data="{}", headers=headers, allow_redirects=False) as response:
+                if response.status < 400:
+                    raise Broken(f"A call of {path} by another site is answered {response.status}.")
+
+
+_MOST_CALLS = 50
+
+
+def api_paths() -> Iterator[str]:
+    """A path for each of the project's URLs where its API is."""
+    start = f"{conf.get_config().api_mount_path}/"
+    for route in _routes(get_resolver().url_patterns, ""):
+        path = f"/{re.sub('<[^>]*>', '1', route)}"
+        if path.startswith(start):
+            yield path
+
+
+def _routes(patterns: Iterable[URLPattern | URLResolver], before: str) -> Iterator[str]:
+    for each in patterns:
+        if not isinstance(each.pattern, RoutePattern):
+            continue  # a regular expression, which no path can be made of
+        route = f"{before}{each.pattern}"
+        if isinstance(each, URLResolver):
+            yield from _routes(each.url_patterns, route)
+        else:
+            yield route
+
+
 async def told_too_much(target: Target) -> None:
     """Banners, tracebacks and addresses of the inside."""
     async with browser(target) as session:
@@ -614,6 +701,7 @@ ATTACKS: tuple[Attack, ...] = (
     mixed_answers,
     upload_without_session,
     upload_to_another,
+    session_of_another,
     media_of_another,
     closed_routes,
     oversized,
@@ -626,6 +714,7 @@ ATTACKS: tuple[Attack, ...] = (
     host_poisoning,
     clickjacking,
     forged_form,
+    forged_call,
     told_too_much,
     cookies,
     socket_flood,

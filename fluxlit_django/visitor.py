@@ -171,15 +171,27 @@ async def page_status(session: aiohttp.ClientSession, target: Target, **options:
 
 @contextlib.asynccontextmanager
 async def socket_of(
-    session: aiohttp.ClientSession, target: Target, *, origin: str | None = "", **headers: str
+    session: aiohttp.ClientSession,
+    target: Target,
+    *,
+    origin: str | None = "",
+    resume: str = "",
+    **headers: str,
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
-    """An open WebSocket of the app; `origin` is the site's own unless given, None for none."""
+    """An open WebSocket of the app.
+
+    Args:
+        origin: the site's own unless given; None for none.
+        resume: the Streamlit session to go on with; "" for a new one.
+        headers: further ones.
+    """
     own = target.origin if origin == "" else origin
     fields = headers if own is None else {**headers, "Origin": own}
+    entries = (protocol.SUBPROTOCOL, "x", resume) if resume else (protocol.SUBPROTOCOL, "x")
     async with session.ws_connect(
         f"{target.app}/_stcore/stream",
         headers=fields,
-        protocols=(protocol.SUBPROTOCOL, "x"),
+        protocols=entries,
         timeout=aiohttp.ClientWSTimeout(ws_close=1),
     ) as socket:
         yield socket
@@ -229,14 +241,25 @@ async def read_session(socket: aiohttp.ClientWebSocketResponse[bool]) -> tuple[s
 
 
 async def upload(
-    session: aiohttp.ClientSession, target: Target, session_id: str, *, xsrf: str | None = None
+    session: aiohttp.ClientSession,
+    target: Target,
+    session_id: str,
+    *,
+    xsrf: str | None = None,
+    **headers: str,
 ) -> int:
-    """PUT a small file as Streamlit's frontend does; the status."""
-    return (await send_file(session, target, session_id, 1, xsrf=xsrf))[0]
+    """PUT a small file as Streamlit's frontend does, with further headers; the status."""
+    return (await send_file(session, target, session_id, 1, xsrf=xsrf, **headers))[0]
 
 
 async def send_file(
-    session: aiohttp.ClientSession, target: Target, session_id: str, size: int, *, xsrf: str | None = None
+    session: aiohttp.ClientSession,
+    target: Target,
+    session_id: str,
+    size: int,
+    *,
+    xsrf: str | None = None,
+    **headers: str,
 ) -> tuple[int, Mapping[str, str], bytes]:
     """PUT a file of so many bytes, its wrapping included, as Streamlit's frontend does; what is answered."""
     async with session.get(f"{target.app}/_stcore/health"):
@@ -247,15 +270,16 @@ async def send_file(
     head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="x.txt"\r\n\r\n'.encode()
     tail = f"\r\n--{_BOUNDARY}--\r\n".encode()
     length = max(size, len(head) + len(tail) + 1)
-    headers = {
+    fields = {
         "X-Xsrftoken": xsrf,
         "Origin": target.origin,
         "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
         "Content-Length": str(length),
+        **headers,
     }
     url = f"{target.app}/_stcore/upload_file/{session_id}/x"
     body = _pieces(head, length - len(head) - len(tail), tail)
-    async with session.put(url, data=body, headers=headers, timeout=_UPLOAD_TIMEOUT) as response:
+    async with session.put(url, data=body, headers=fields, timeout=_UPLOAD_TIMEOUT) as response:
         return response.status, response.headers, await response.read()
 
 
