@@ -481,11 +481,19 @@ class Config:
     gateway_max_sockets: int = setting(
         10_000, whole_number(0, 1_000_000), "Most open WebSockets of a gateway worker; 0 for any number."
     )
+    gateway_max_concurrent_upstream_http: int = setting(
+        1024,
+        whole_number(0, 1_000_000),
+        "Most requests of a gateway worker to sidecars at a time, an eighth of it for one viewer; 0 for any.",
+    )
     gateway_request_head_timeout_s: float = setting(
         20.0, seconds(0.1), "Longest time that a browser may take for a request's headers.", unit="seconds"
     )
     gateway_request_body_timeout_s: float = setting(
-        60.0, seconds(0.1), "Longest silence of a browser during a request's body.", unit="seconds"
+        60.0,
+        seconds(0.1),
+        "Longest time in which a browser gives none of a request's body, or takes none of a response's.",
+        unit="seconds",
     )
     gateway_max_proxy_request_body_bytes: int = setting(
         256 * MIB,

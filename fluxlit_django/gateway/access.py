@@ -135,7 +135,7 @@ class Gatekeeper:
         Raises:
             Undecided: what knows about users does not answer.
         """
-        key = (app.name, identity.session_key(headers))
+        key = (app.access, identity.session_key(headers))
         now = self._clock()
         expires, decision = self._known.get(key, (0.0, None))
         if decision is not None and now < expires and not afresh:

@@ -1,48 +1,65 @@
-"""How many sockets a worker takes: who is let in has room, whoever knocks must not take it all."""
+"""How much a worker takes at a time: there is room for many, and nobody can take it all."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ipaddress
 from collections import Counter
+from collections.abc import Iterator
 
 
 class Crowd:
-    """Counts the sockets that are not let in yet, for each address they come from.
+    """Counts what is there at a time, for each one it comes from: an address, or another name.
 
-    A flood from one address is refused beyond its share, so that there is room for others. Those who are let
-    in, or who have gone, count no more.
+    A flood from one is refused beyond its share, so that there is room for others. What is let in, or has
+    gone, counts no more.
 
     Args:
-        most: sockets that may wait at a time.
-        most_of_one: of these, the share of one address; for IPv6, of one network of 64 bits.
+        most: that may be there at a time.
+        most_of_one: of these, the share of one; of the addresses of IPv6, a network of 64 bits is one.
     """
 
-    def __init__(self, most: int = 2048, most_of_one: int = 128) -> None:
+    def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
         self._most_of_one = most_of_one
         self._waiting: Counter[str] = Counter()
+        self._count = 0
 
-    def enter(self, address: str) -> bool:
+    def enter(self, whose: str) -> bool:
         """Count one more; False, and not counted, when there is no room for it."""
-        key = _key(address)
-        if self._waiting.total() >= self._most or self._waiting[key] >= self._most_of_one:
+        key = _key(whose)
+        if self._count >= self._most or self._waiting[key] >= self._most_of_one:
             return False
         self._waiting[key] += 1
+        self._count += 1
         return True
 
-    def leave(self, address: str) -> None:
+    @contextlib.contextmanager
+    def place(self, whose: str) -> Iterator[bool]:
+        """A place for as long as the block; False when there is none."""
+        has_place = self.enter(whose)
+        try:
+            yield has_place
+        finally:
+            if has_place:
+                self.leave(whose)
+
+    def leave(self, whose: str) -> None:
         """Count one less."""
-        key = _key(address)
+        key = _key(whose)
         self._waiting[key] -= 1
+        self._count -= 1
         if not self._waiting[key]:
             del self._waiting[key]
 
 
-def _key(address: str) -> str:
+@functools.lru_cache(maxsize=4096)
+def _key(whose: str) -> str:
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(whose)
     except ValueError:
-        return address
+        return whose
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
         return str(ipaddress.ip_network((ip, 64), strict=False))
     return str(ip)

@@ -42,6 +42,7 @@ class HttpHop:
         path: bytes,
         viewer: Viewer | None,
         request_id: str,
+        max_body: int | None = None,
     ) -> None:
         """Answer one request from a sidecar of the app.
 
@@ -49,15 +50,18 @@ class HttpHop:
             path: the raw path that the sidecar is asked for.
             viewer: who asks, or None for an anonymous request.
             request_id: the id under which both sides log the request.
+            max_body: most bytes of the body; None for what the setting allows.
         """
-        cap = self._runtime.config.gateway_max_proxy_request_body_bytes
+        cap, source = max_body, "here"
+        if cap is None:
+            cap, source = self._runtime.config.gateway_max_proxy_request_body_bytes, _CAP_SETTING
         length = limits.declared_length(scope["headers"])
         seen = observation.of(scope)
         if cap and length is not None and length > cap:
             seen.refuse(Refusal.BODY_TOO_LARGE)
-            await responses.send_too_large(send, cap, _CAP_SETTING)
+            await responses.send_too_large(send, cap, source)
             return
-        exchange = _Exchange(self._runtime, scope, receive, send, request_id)
+        exchange = _Exchange(self._runtime, scope, receive, send, request_id, cap)
         # Once the status is out, breaking the connection off is the only way left to say it failed: the
         # server does so on what is raised here.
         try:
@@ -69,7 +73,7 @@ class HttpHop:
             seen.refuse(Refusal.BODY_TOO_LARGE)
             if exchange.has_started:
                 raise
-            await responses.send_too_large(send, cap, _CAP_SETTING)
+            await responses.send_too_large(send, cap, source)
         except UpstreamError as exc:
             seen.fail_upstream(exc)
             logger.warning("%s app=%s request_id=%s", exc, app.name, request_id)
@@ -95,13 +99,14 @@ class _Exchange:
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
         request_id: str,
+        cap: int,
     ) -> None:
         self._runtime = runtime
         self._scope = scope
         self._receive = receive
         self._send = send
         self._request_id = request_id
-        self._body = limits.Body(receive, runtime.config.gateway_max_proxy_request_body_bytes)
+        self._body = limits.Body(receive, cap)
         self.has_started = False
 
     async def run(self, app: AppConfig, path: bytes, viewer: Viewer | None) -> None:

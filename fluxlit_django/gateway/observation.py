@@ -46,6 +46,7 @@ class Refusal(str, enum.Enum):
     URL_TOO_LONG = "url_too_long"
     BODY_TOO_LARGE = "body_too_large"
     TOO_MANY_SOCKETS = "too_many_sockets"
+    TOO_MANY_REQUESTS = "too_many_requests"
     BUSY = "busy"
     """Every sidecar has as many sessions as it may."""
     STOPPING = "stopping"

@@ -24,9 +24,9 @@ async def send_text(
     await _send(send, status, b"text/plain; charset=utf-8", text.encode() + b"\n", headers)
 
 
-async def send_too_large(send: ASGISendCallable, cap: int, setting: str) -> None:
-    """Answer 413, naming the cap, and have the connection closed: what is too large need not come."""
-    text = f"Payload Too Large: the limit is {cap} bytes ({setting})."
+async def send_too_large(send: ASGISendCallable, cap: int, source: str) -> None:
+    """Answer 413, naming the cap and its source, and have the connection closed: the rest need not come."""
+    text = f"Payload Too Large: the limit is {cap} bytes ({source})."
     await send_text(send, 413, text, headers=((b"connection", b"close"),))
 
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import logging
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from django.urls import Resolver404, resolve
 
 from fluxlit_django.conf import AppConfig
-from fluxlit_django.gateway import headers, health, identity, limits, observation, origin, responses
-from fluxlit_django.gateway.access import Undecided, Verdict
+from fluxlit_django.gateway import (
+    headers,
+    health,
+    identity,
+    limits,
+    observation,
+    origin,
+    responses,
+    routes,
+)
+from fluxlit_django.gateway.access import Decision, Undecided, Verdict
 from fluxlit_django.gateway.assets import Assets
 from fluxlit_django.gateway.http import HttpHop
+from fluxlit_django.gateway.identity import Viewer
 from fluxlit_django.gateway.lingering import Lingering
 from fluxlit_django.gateway.observation import Dispatch, Observation, Refusal
+from fluxlit_django.gateway.routes import Audience, Route
 from fluxlit_django.gateway.runtime import Runtime
 from fluxlit_django.gateway.websocket import StreamlitConsumer
 from fluxlit_django.trust import revocation
@@ -38,18 +49,6 @@ class Way(enum.Enum):
     ASSET = "the frontend on disk"
     SIDECAR = "a sidecar"
     NOWHERE = "nowhere"
-
-
-# Streamlit 1.67's routes below its base path (`starlette_app.py::create_streamlit_routes`). Those under
-# `_stcore` that are not here stay closed: metrics, the agent and MCP interface, the script health check.
-_CORE_ROUTE = re.compile(
-    r"/_stcore/(?:health|host-config|upload_file/[^/]+/[^/]+|bidi-components/.+)", re.DOTALL
-)
-_OPEN_ROUTE = re.compile(r"/_stcore/(?:health|host-config)")
-"""What Streamlit's frontend asks for before it opens its socket, which then tells whether the viewer may."""
-_OTHER_ROUTE = re.compile(
-    r"/(?:media/.+|component/.+|app/static/.+|auth/login|auth/logout|oauth2callback)", re.DOTALL
-)
 
 
 def find_app(apps: Sequence[AppConfig], path: str) -> AppConfig | None:
@@ -132,7 +131,8 @@ class HttpRouter:
     async def _send_on(self, scope: Any, receive: Any, send: Any, *, path: str, seen: Observation) -> None:
         app = find_app(self._runtime.config.apps, path)
         below = path[len(app.mount) :] if app is not None else path
-        way = self._choose(app, path, below)
+        route = self._find_route(below)
+        way = self._choose(app, path, below, is_route=route is not None)
         if way is Way.DJANGO:
             is_api = path.startswith(f"{self._runtime.config.api_mount_path}/")
             seen.dispatch = Dispatch.API if is_api else Dispatch.DJANGO
@@ -143,14 +143,13 @@ class HttpRouter:
         elif way is Way.ASSET:
             seen.dispatch, seen.app = Dispatch.STREAMLIT, app.name if app is not None else ""
             await self._assets(scope, receive, send, name=below[1:])
-        elif app is None or way is Way.NOWHERE:
+        elif app is None or route is None or way is Way.NOWHERE:
             await responses.send_text(send, 404, "Not Found.")
         else:
             seen.dispatch, seen.app = Dispatch.STREAMLIT, app.name
-            is_open = _OPEN_ROUTE.fullmatch(below) is not None
-            await self._send_to_sidecar(scope, receive, send, app, seen=seen, is_open=is_open)
+            await self._send_to_sidecar(scope, receive, send, app, seen=seen, route=route)
 
-    def _choose(self, app: AppConfig | None, path: str, below: str) -> Way:
+    def _choose(self, app: AppConfig | None, path: str, below: str, *, is_route: bool) -> Way:
         """The way of a request, by its path below the app's mount.
 
         `_stcore` at any depth is Streamlit's, never a page: its frontend finds its base by probing
@@ -160,14 +159,20 @@ class HttpRouter:
         if app is None:
             return Way.DJANGO
         if "_stcore" in below.split("/"):
-            return Way.SIDECAR if _CORE_ROUTE.fullmatch(below) else Way.NOWHERE
+            return Way.SIDECAR if is_route else Way.NOWHERE
         if below.startswith("/static/") and below[1:] in self._assets:
             return Way.ASSET
         if resolves_in_django(path):
             return Way.DJANGO
         if below[1:] in self._assets:
             return Way.ASSET
-        return Way.SIDECAR if _OTHER_ROUTE.fullmatch(below) else Way.DJANGO
+        return Way.SIDECAR if is_route else Way.DJANGO
+
+    def _find_route(self, below: str) -> Route | None:
+        """The route of a path below an app's mount, unless it is one for operators and nobody may use it."""
+        route = routes.find(below)
+        is_closed = route is not None and route.setting and not getattr(self._runtime.config, route.setting)
+        return None if is_closed else route
 
     async def _send_to_django(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request to Django. It spools a body before any middleware sees it, so the cap is here."""
@@ -196,10 +201,14 @@ class HttpRouter:
         }
 
     async def _send_to_sidecar(
-        self, scope: Any, receive: Any, send: Any, app: AppConfig, *, seen: Observation, is_open: bool
+        self, scope: Any, receive: Any, send: Any, app: AppConfig, *, seen: Observation, route: Route
     ) -> None:
+        if scope["method"] not in route.methods:
+            allowed = ((b"allow", ", ".join(sorted(route.methods)).encode()),)
+            await responses.send_text(send, 405, "Method Not Allowed.", headers=allowed)
+            return
         try:
-            decision = await self._runtime.gatekeeper.decide(app, scope["headers"])
+            decision = await self._decide(app, route, scope["headers"])
         except Undecided as exc:
             logger.warning("%s. request_id=%s", exc, seen.request_id)
             seen.refuse(Refusal.UNDECIDED)
@@ -207,6 +216,7 @@ class HttpRouter:
             return
         if decision.viewer is not None:
             seen.viewer = decision.viewer.id
+        is_open = route.audience is Audience.EVERYBODY
         if decision.verdict is Verdict.SIGN_IN and not is_open:
             seen.refuse(Refusal.SIGN_IN)
             await responses.send_text(send, 401, "Unauthorized: sign in first.")
@@ -215,10 +225,40 @@ class HttpRouter:
             seen.refuse(Refusal.FORBIDDEN)
             await responses.send_text(send, 403, "Forbidden: you may not use this app.")
             return
-        path = upstream_path(self._runtime.config.root_path, scope["raw_path"])
-        await self._hop(
-            scope, receive, send, app=app, path=path, viewer=decision.viewer, request_id=seen.request_id
-        )
+        # What an exchange waits for may be its own browser, so that without shares one of those could keep
+        # all others out.
+        with self._runtime.exchanges.place(_whose(scope, decision.viewer)) as has_place:
+            if not has_place:
+                seen.refuse(Refusal.TOO_MANY_REQUESTS)
+                text = "Service Unavailable: too many requests at a time."
+                await responses.send_text(send, 503, text, headers=((b"retry-after", b"2"),))
+                return
+            await self._hop(
+                scope,
+                receive,
+                send,
+                app=app,
+                path=upstream_path(self._runtime.config.root_path, scope["raw_path"]),
+                viewer=decision.viewer,
+                request_id=seen.request_id,
+                max_body=route.max_body,
+            )
+
+    async def _decide(self, app: AppConfig, route: Route, fields: headers.Headers) -> Decision:
+        """Whether the viewer may use a route of the app."""
+        if route.audience is not Audience.OPERATORS:
+            decision = await self._runtime.gatekeeper.decide(app, fields)
+            if not route.setting or not decision.allowed:
+                return decision
+        rule = getattr(self._runtime.config, route.setting)
+        return await self._runtime.gatekeeper.decide(dataclasses.replace(app, access=rule), fields)
+
+
+def _whose(scope: Any, viewer: Viewer | None) -> str:
+    """For whom a request is: a viewer, or an address."""
+    if viewer is not None:
+        return f"viewer {viewer.id}"
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _telling_of_session_end(scope: Any, send: Any) -> Any:

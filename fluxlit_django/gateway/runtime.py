@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fluxlit_django.gateway.live import LiveSocket
 
 _LEAVE_S = 0.5
+_MOST_KNOCKING, _MOST_KNOCKING_OF_ONE = 2048, 128
+_SHARES = 8  # as many viewers can wait for sidecars as they please, and others still get through
 
 
 class Socket(Protocol):
@@ -65,7 +68,11 @@ class Runtime:
         self.asked_elsewhere = 0
         """How often a sidecar did not know a session's file and another one was asked."""
         self.sockets: set[Socket] = set()
-        self.crowd = Crowd()
+        self.knocking = Crowd(_MOST_KNOCKING, _MOST_KNOCKING_OF_ONE)
+        """The sockets that are not let in yet, by their address."""
+        most = config.gateway_max_concurrent_upstream_http or sys.maxsize
+        self.exchanges = Crowd(most, max(1, most // _SHARES))
+        """The requests that sidecars are to answer, by their viewer or address."""
         self.recorders = tuple(configured_recorders(config) if recorders is None else recorders)
         """Told of every request and socket."""
         self.is_draining = False

@@ -192,7 +192,7 @@ class StreamlitConsumer(AsyncConsumer):
             self._seen.refuse(Refusal.STOPPING)
             return 503, "Service Unavailable: restarting."
         most = self._runtime.config.gateway_max_sockets
-        if (most and len(self._runtime.sockets) >= most) or not self._runtime.crowd.enter(self._peer()):
+        if (most and len(self._runtime.sockets) >= most) or not self._runtime.knocking.enter(self._peer()):
             self._seen.refuse(Refusal.TOO_MANY_SOCKETS)
             return 503, "Service Unavailable: too many open sockets."
         return None
@@ -203,7 +203,7 @@ class StreamlitConsumer(AsyncConsumer):
     def _stop_waiting(self) -> None:
         if self._is_waiting:
             self._is_waiting = False
-            self._runtime.crowd.leave(self._peer())
+            self._runtime.knocking.leave(self._peer())
 
     async def _turn_away(self, code: int, reason: str) -> None:
         """Accept, then close with a code: a refused handshake tells a page only that it failed."""

@@ -23,7 +23,7 @@ class Utf8Identity:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""
-        if scope["type"] == "websocket":
+        if scope["type"] in {"http", "websocket"}:
             scope = {**scope, "headers": [_readable(name, value) for name, value in scope["headers"]]}
         await self._app(scope, receive, send)
 

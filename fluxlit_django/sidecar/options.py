@@ -121,6 +121,10 @@ def _defaults(config: Config, app: AppConfig) -> dict[str, Any]:
         # Without it, a browser keeps the token of an upload from a frame of another site. It is Secure then,
         # so that only a site behind TLS can have it.
         defaults[_XSRF_SAME_SITE] = "none"
+    if config.streamlit_script_health_access:
+        defaults["server.scriptHealthCheckEnabled"] = True
+    if config.streamlit_agent_access and _has_option(_AGENT):
+        defaults[_AGENT] = True
     if config.reload:
         return defaults | {"server.runOnSave": True}
     return defaults | {"server.fileWatcherType": "none"}

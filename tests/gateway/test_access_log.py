@@ -148,7 +148,7 @@ async def test_line__gone(uvicorn_worker: Worker, sidecar: StubSidecar) -> None:
 
         sidecar.answer = never
         fields = [(b"X-Request-ID", b"gone"), (b"Content-Length", b"100")]
-        await connection.send(request("POST", "/open/_stcore/upload_file/s/f", fields) + b"x" * 10)
+        await connection.send(request("PUT", "/open/_stcore/upload_file/s/f", fields) + b"x" * 10)
         await sidecar.arrival()
         connection.reset()
         lines = await lines_of(worker, "gone")

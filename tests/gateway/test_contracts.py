@@ -14,7 +14,8 @@ from streamlit.proto.Navigation_pb2 import Navigation
 from streamlit.proto.NewSession_pb2 import Initialize, NewSession
 from streamlit.web.server.starlette import starlette_app
 
-from fluxlit_django.gateway import protocol, routing
+from fluxlit_django.conf import Config
+from fluxlit_django.gateway import protocol, routes, routing
 
 
 def test_field_numbers():
@@ -131,50 +132,45 @@ def test_session_to_resume():
     assert protocol.session_to_resume(b"") == ""
 
 
-OPEN_ROUTES = {
-    "/_stcore/health",
-    "/_stcore/host-config",
-    "/_stcore/upload_file/{session_id}/{file_id}",
-    "/_stcore/bidi-components/{path:path}",
-    "/media/{file_id:path}",
-    "/component/{path:path}",
-    "/app/static/{path:path}",
-    "/auth/login",
-    "/auth/logout",
-    "/oauth2callback",
-}
-CLOSED_ROUTES = {
-    "/_stcore/metrics",
-    "/_stcore/script-health-check",
-    "/_stcore/agent/interact",
-    "/_stcore/agent/openapi.json",
-    "/_stcore/agent/mcp",
-}
-
-
 @pytest.fixture
-def all_routes():
-    """The paths of all routes of the installed Streamlit, optional ones included, but the frontend's."""
+def installed_routes():
+    """The installed Streamlit's routes with their methods, optional ones included, but the frontend's."""
     options = {"server.enableStaticServing": True, "server.scriptHealthCheckEnabled": True}
     before = {name: config.get_option(name) for name in options}
     for name, value in options.items():
         config.set_option(name, value)
-    runtime = Mock(_main_script_path=__file__)
-    yield {route.path for route in starlette_app.create_streamlit_routes(runtime) if hasattr(route, "path")}
+    found: dict[str, set[str]] = {}
+    for route in starlette_app.create_streamlit_routes(Mock(_main_script_path=__file__)):
+        if getattr(route, "path", "") not in {"", routing.STREAM_PATH}:
+            found.setdefault(route.path, set()).update(route.methods)
+    yield found
     for name, value in before.items():
         config.set_option(name, value)
 
 
-def test_routes__are_all_known(all_routes):
-    """A route that comes with a new Streamlit is to be opened or closed on purpose."""
-    assert OPEN_ROUTES | CLOSED_ROUTES | {routing.STREAM_PATH} == all_routes - {""}
+def test_routes__are_all_known(installed_routes):
+    """A route or a method that comes with a new Streamlit is to be opened or closed on purpose."""
+    assert {route.path: route.methods for route in routes.TABLE} == installed_routes
 
 
-@pytest.mark.parametrize("route", sorted(OPEN_ROUTES | CLOSED_ROUTES))
-def test_routes__open_or_closed(route):
-    """The gateway opens just what it is to open."""
-    path = re.sub(r"{[^}]*}", "x", route)
+@pytest.mark.parametrize("route", routes.TABLE, ids=lambda route: route.path)
+def test_routes__are_found(route):
+    """A path of a route is found as that route, and what stands around it is none."""
+    path = re.sub(r"{[^}]*}", "x", route.path)
 
-    is_open = routing._CORE_ROUTE.fullmatch(path) or routing._OTHER_ROUTE.fullmatch(path)
+    assert route is routes.find(path)
+    assert routes.find(f"/page{path}") is None
+    assert routes.find(f"{path}/") is None or "{" in route.path
 
-    assert (route in OPEN_ROUTES) == bool(is_open)
+
+def test_routes__closed_by_default():
+    """What is for operators stays closed until a setting says who they are."""
+    closed = {route.path for route in routes.TABLE if route.setting and not getattr(Config(), route.setting)}
+
+    assert closed == {
+        "/_stcore/metrics",
+        "/_stcore/script-health-check",
+        "/_stcore/agent/interact",
+        "/_stcore/agent/openapi.json",
+        "/_stcore/agent/mcp",
+    }

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fluxlit_django.control import SidecarStatus
+from fluxlit_django.gateway import routes
 from tests.gateway.browser import connected, fetch, request
 from tests.gateway.conftest import StartWorker
 from tests.gateway.sidecar import Exchange, StubSidecar, answer_ok
@@ -242,6 +243,16 @@ async def test_get__with_a_body(worker: Worker, sidecar: StubSidecar) -> None:
 
     assert 200 == response.status
     assert (b"{}", True) == (sidecar.request.body, sidecar.request.is_complete)
+
+
+@pytest.mark.parametrize(("size", "status"), [(routes.SMALL_BODY, 200), (routes.SMALL_BODY + 1, 413)])
+async def test_get__with_a_large_body(worker: Worker, sidecar: StubSidecar, size: int, status: int) -> None:
+    """Only an upload may be as large as the cap on uploads; what takes no upload takes little."""
+    fields = [(b"Connection", b"close")]
+    response = await fetch(worker.port, "/open/media/a", fields, body=b"x" * size)
+
+    assert status == response.status
+    assert (status == 200) == bool(sidecar.requests)
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "401 Unauthorized", "404 Not Found", "500 Oops"])

@@ -85,7 +85,6 @@ def project(settings) -> None:
         ("/_stcore/health", "sidecar"),
         ("/open/_stcore/health", "sidecar"),
         ("/open/deep/_stcore/host-config", "sidecar"),
-        ("/open/_stcore/upload_file/session/file", "sidecar"),
         ("/open/_stcore/bidi-components/a/b.js", "sidecar"),
         ("/open/media/a.png", "sidecar"),
         ("/open/component/x.y/index.html", "sidecar"),
@@ -140,6 +139,63 @@ async def test_way(target: str, way: str) -> None:
     response = await call(make_router(), http_scope(target))
 
     assert way == way_of(response)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("PUT", "/_stcore/upload_file/session/file", 503),
+        ("DELETE", "/_stcore/upload_file/session/file", 503),
+        ("OPTIONS", "/_stcore/upload_file/session/file", 503),
+        ("GET", "/_stcore/upload_file/session/file", 405),
+        ("POST", "/_stcore/upload_file/session/file", 405),
+        ("HEAD", "/media/a.png", 503),
+        ("POST", "/media/a.png", 405),
+        ("TRACE", "/media/a.png", 405),
+        ("DELETE", "/_stcore/health", 405),
+        ("OPTIONS", "/auth/login", 405),
+        ("POST", "/_stcore/metrics", 404),
+    ],
+)
+async def test_method(settings, method: str, target: str, expected: int) -> None:
+    """Each route of Streamlit's takes the methods that it has; 503 says that a sidecar was looked for."""
+    settings.ROOT_URLCONF = WithDocument
+
+    response = await call(make_router(), http_scope(target, method=method))
+
+    assert expected == response.status
+    assert (expected == 405) == (response.header("allow") is not None)
+
+
+OPERATORS = {
+    "/_stcore/metrics": ("streamlit_metrics_access", False),
+    "/_stcore/script-health-check": ("streamlit_script_health_access", False),
+    "/_stcore/agent/interact": ("streamlit_agent_access", True),
+    "/_stcore/agent/mcp": ("streamlit_agent_access", True),
+}
+"""Routes for operators: the setting that opens each, and whether the app's own rule counts as well."""
+
+
+@pytest.mark.parametrize("target", OPERATORS)
+@pytest.mark.parametrize(
+    ("app_allows", "rule_allows", "expected"),
+    [(True, True, 503), (True, False, 403), (False, True, None), (False, False, 403)],
+)
+async def test_operators(target: str, app_allows: bool, rule_allows: bool, expected: int | None) -> None:
+    """A setting opens a route to those whom its rule lets in, and to nobody else."""
+    setting, is_of_app = OPERATORS[target]
+
+    async def read(app: AppConfig, key: str) -> Decision:
+        allows = rule_allows if app.access == "group:Operators" else app_allows
+        return Decision(Verdict.ALLOW if allows else Verdict.FORBID, None)
+
+    bundle = assets.bundle_directory()
+    app = AppConfig(name="default", mount="", access="login")
+    runtime = Runtime(Config(apps=(app,), **{setting: "group:Operators"}), gatekeeper=Gatekeeper(read))
+    router = HttpRouter(runtime, django, assets.Assets(bundle, bundle / "none"))
+    response = await call(router, http_scope(target))
+
+    assert (expected or (403 if is_of_app else 503)) == response.status
 
 
 async def test_way__bundle_before_djangos_static_files() -> None:
@@ -277,7 +333,8 @@ async def test_access__same_decision_everywhere(settings, verdict: Verdict, targ
     runtime = Runtime(Config(apps=APPS), gatekeeper=Gatekeeper(read))
     router = HttpRouter(runtime, django, assets.Assets(bundle, bundle / "none"))
 
-    response = await call(router, http_scope(target))
+    method = "PUT" if "upload" in target else "GET"
+    response = await call(router, http_scope(target, method=method))
 
     assert {Verdict.SIGN_IN: 401, Verdict.FORBID: 403}[verdict] == response.status
     assert "sidecar" == way_of(await call(router, http_scope("/_stcore/health")))

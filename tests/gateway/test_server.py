@@ -242,8 +242,28 @@ async def test_pipelining__answers_in_order(any_worker: Worker, sidecar: StubSid
     assert [b"/open/media/%d" % number for number in range(5)] == [got.target for got in sidecar.requests]
 
 
+async def test_share__of_one_who_uploads_slowly(
+    start_worker: StartWorker, sidecar: StubSidecar, session_cookie: tuple[bytes, bytes]
+) -> None:
+    """Whoever keeps requests open gets no more than a share, and others get through."""
+    upload = browser.request("PUT", "/open/_stcore/upload_file/a/b", [(b"Content-Length", b"9")])
+    with start_worker("uvicorn", FLUXLIT_GATEWAY_MAX_CONCURRENT_UPSTREAM_HTTP="16") as worker:
+        async with connected(worker.port) as first, connected(worker.port) as second:
+            for slow in (first, second):
+                await slow.send(upload + b"x")
+                await sidecar.arrival()
+            third = await fetch(worker.port, "/open/media/a")
+            other = await fetch(worker.port, "/open/media/a", [session_cookie])
+            await first.send(b"x" * 8)
+            done = await first.response()
+        again = await fetch(worker.port, "/open/media/a")
+
+    assert (503, 200, 200, 200) == (third.status, other.status, done.status, again.status)
+    assert third.header("retry-after")
+
+
 async def test_many_at_once(any_worker: Worker, sidecar: StubSidecar) -> None:
-    """Slow requests don't hold up others: there is no gate before a sidecar."""
+    """Slow requests do not hold up others."""
     release = asyncio.Event()
 
     async def answer(exchange: Exchange) -> None:

@@ -49,6 +49,9 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             tmp_path_factory.mktemp("two"),
             DJANGO_SETTINGS_MODULE="tests.trust.settings",
             FLUXLIT_ACCESS_RECHECK_S="3600",
+            FLUXLIT_STREAMLIT_METRICS_ACCESS="staff",
+            FLUXLIT_STREAMLIT_SCRIPT_HEALTH_ACCESS="staff",
+            FLUXLIT_STREAMLIT_AGENT_ACCESS="group:Editors",
             REDIS_URL=redis.url,
         )
         manage(environment, "migrate", "-v0")

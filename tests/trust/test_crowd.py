@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from fluxlit_django.gateway.crowd import Crowd
@@ -33,6 +35,16 @@ def test_leave__makes_room():
     assert crowd.enter("10.0.0.2")
 
 
+def test_place__is_free_again_afterwards():
+    """A place is taken for a block, however that ends; who gets none takes none away."""
+    crowd = Crowd(most=1, most_of_one=1)
+
+    with contextlib.suppress(ValueError), crowd.place("a") as first, crowd.place("a") as second:
+        raise ValueError
+
+    assert (True, False, True) == (first, second, crowd.enter("b"))
+
+
 @pytest.mark.parametrize(
     ("first", "second", "is_one"),
     [
@@ -45,7 +57,7 @@ def test_leave__makes_room():
 )
 def test_enter__what_counts_as_one(first, second, is_one):
     """An IPv6 network of 64 bits is one household; an address that is none is itself."""
-    crowd = Crowd(most_of_one=1)
+    crowd = Crowd(most=9, most_of_one=1)
     crowd.enter(first)
 
     assert is_one is not crowd.enter(second)

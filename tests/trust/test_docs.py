@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from fluxlit_django import audit
-from fluxlit_django.gateway import headers
+from fluxlit_django.gateway import headers, routes
+from fluxlit_django.gateway.routes import Audience
 from tests.site import ROOT
 
 PAGE = (ROOT / "docs" / "trust.md").read_text()
@@ -29,6 +30,25 @@ def test_headers__all_that_never_pass_are_listed():
     listed = re.findall(r"`([a-z-]+)`", part("<!-- never -->", "<!-- /never -->"))
 
     assert sorted(name.decode() for name in headers.NEVER_TO_SIDECAR) == sorted(listed)
+
+
+def test_routes__all_are_listed():
+    """The table of routes is the gateway's own."""
+    rows = re.findall(r"^\| `(/[^`]+)` \| (.*) \| (.*) \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert [row_of(route) for route in routes.TABLE] == rows
+
+
+def row_of(route: routes.Route) -> tuple[str, str, str, str]:
+    """A route as the table shows it."""
+    setting = f"`FLUXLIT_{route.setting.upper()}`"
+    audience = {
+        Audience.OPERATORS: setting,
+        Audience.OPERATING_VIEWERS: f"viewers, and {setting}",
+    }.get(route.audience, route.audience.value)
+    methods = " ".join(f"`{method}`" for method in sorted(route.methods))
+    body = "the cap" if route.max_body is None else f"{route.max_body // 1024} KiB"
+    return route.path, methods, audience, body
 
 
 def test_attacks__all_are_listed():
