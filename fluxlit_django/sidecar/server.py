@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+import websockets.http11
 from streamlit import config as streamlit_config
 from streamlit import runtime
 from streamlit.runtime.runtime_util import get_max_message_size_bytes
@@ -24,6 +25,7 @@ from fluxlit_django.sidecar.warmup import WarmUp, run_once
 
 _KEEP_ALIVE_S = 75  # Longer than the gateway keeps an unused connection: it is the gateway that closes.
 _RUNTIME_STOP_S = 2.0
+_ENDLESS = 1 << 20  # bytes, or headers
 
 
 class SidecarServer(uvicorn.Server):
@@ -66,9 +68,13 @@ def run(config: Config, asgi_app: Callable[..., Any], listener: socket.socket) -
 
 def server_settings(config: Config, asgi_app: Callable[..., Any]) -> uvicorn.Config:
     """uvicorn's settings for a server that only the gateway can reach."""
+    # By default a handshake with more than 8 KiB in one line, or 128 headers, stays without an answer
+    # (uvicorn 0.54 with websockets 17). The gateway has limited what comes: these are never reached.
+    websockets.http11.MAX_LINE_LENGTH = websockets.http11.MAX_NUM_HEADERS = _ENDLESS
     ping_s = streamlit_config.get_option("server.websocketPingInterval") or config.gateway_ws_ping_interval_s
     return uvicorn.Config(
         asgi_app,
+        h11_max_incomplete_event_size=_ENDLESS,
         ws="websockets-sansio",
         ws_max_size=max(config.gateway_ws_max_message_bytes, get_max_message_size_bytes()),
         ws_ping_interval=ping_s,

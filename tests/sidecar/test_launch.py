@@ -174,6 +174,14 @@ async def test_websocket__foreign_origin_refused(script_sidecar: Sidecar) -> Non
     assert 403 == refused.value.status
 
 
+async def test_websocket__large_handshake(script_sidecar: Sidecar) -> None:
+    """What the gateway lets through is answered: a few large cookies, many headers."""
+    headers = {"Cookie": f"_streamlit_user={'x' * 50_000}", **{f"X-{number}": "x" for number in range(150)}}
+
+    async with StreamlitClient(script_sidecar.address, headers=headers) as client:
+        assert (await client.rerun()).finished == "FINISHED_SUCCESSFULLY"
+
+
 async def test_websocket__no_compression(script_sidecar: Sidecar) -> None:
     """The local hop does not spend time on deflate."""
     async with StreamlitClient(script_sidecar.address) as client:
