@@ -438,6 +438,21 @@ async def slow_body(target: Target) -> None:
     await drip(target, request(target, "Content-Length: 100000", "Connection: close", method="POST"), b"")
 
 
+async def bad_handshake(target: Target) -> None:
+    """A WebSocket handshake that nobody can make sense of."""
+    lines = (*_HANDSHAKE, f"Origin: {target.origin}", "Content-Length: 5")
+    await drip(target, request(target, *lines, path="/_stcore/stream"), b"")
+
+
+_HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}",
+)
+
+
 async def drip(target: Target, start: bytes, piece: bytes) -> None:
     """Send the start of a request, then a piece of it every second.
 
@@ -642,14 +657,7 @@ async def cookies(target: Target) -> None:
 async def socket_flood(target: Target, *, size: int = 300) -> None:
     """Hundreds of sockets that nobody lets in, and an honest viewer beside them."""
     await require_closed_app(target)
-    lines = (
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-        f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}",
-        f"Origin: {target.origin}",
-    )
+    lines = (*_HANDSHAKE, f"Origin: {target.origin}")
     data = request(target, *lines, path="/_stcore/stream")
     opened = await asyncio.gather(*(connect(target) for _ in range(size)))
     try:
@@ -707,6 +715,7 @@ ATTACKS: tuple[Attack, ...] = (
     oversized,
     slow_head,
     slow_body,
+    bad_handshake,
     request_smuggling,
     header_injection,
     path_traversal,

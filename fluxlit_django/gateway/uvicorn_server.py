@@ -25,6 +25,10 @@ from fluxlit_django.gateway.runtime import Runtime
 _KEEP_ALIVE_S = 75  # longer than the usual edge's 60, so that an edge never reuses what we just closed
 _END_OF_HEAD = b"\r\n\r\n"
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_BAD_HANDSHAKE = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+    b"content-length: 29\r\n\r\nInvalid WebSocket handshake.\n"
+)
 _CLOSE_MARGIN_S = 2  # what closing handshakes may take after the drain; the supervisor gives a second more
 
 try:
@@ -202,10 +206,17 @@ class _Timed(asyncio.Protocol):
 
 
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol, without an error in the log for each handshake that is refused with a response.
+    """uvicorn's protocol, which answers every handshake, and logs no error for one that is refused.
 
-    uvicorn 0.54 takes a handshake for unanswered until it is accepted, or closed with 403.
+    uvicorn 0.54 takes a handshake for unanswered until it is accepted, or closed with 403. One that
+    websockets (17) cannot read, such as one with a body, it leaves open for ever.
     """
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_HANDSHAKE)
+            self.transport.close()
 
     async def send(self, message: Any) -> None:
         await super().send(message)

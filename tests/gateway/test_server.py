@@ -13,7 +13,7 @@ from tests.gateway import browser
 from tests.gateway.browser import connected, fetch
 from tests.gateway.conftest import StartWorker
 from tests.gateway.sidecar import Exchange, StubSidecar
-from tests.gateway.sockets import accept, shake_hands
+from tests.gateway.sockets import accept, handshake, shake_hands
 from tests.gateway.worker import Worker
 
 MIB = 1 << 20
@@ -145,6 +145,20 @@ async def test_handshake__large_header(
     fields = [(b"Cookie", b"_streamlit_user=" + b"x" * 50_000), *((b"X-%d" % n, b"x") for n in range(150))]
 
     assert 101 == (await shake_hands(worker, fields)).status
+
+
+@pytest.mark.parametrize(
+    "fields", [[(b"Content-Length", b"40")], [(b"Transfer-Encoding", b"chunked")]], ids=["length", "chunked"]
+)
+async def test_handshake__with_a_body(any_worker: Worker, fields: list[tuple[bytes, bytes]]) -> None:
+    """What follows a handshake is no second request, and the connection does not stay without an answer."""
+    second = b"GET /api/healthz HTTP/1.1\r\nHost: testserver\r\n\r\n"
+    async with connected(any_worker.port) as connection:
+        await connection.send(handshake(any_worker, fields) + b"0\r\n\r\n" + second)
+        answer = await connection.ended()
+
+    assert b"application/json" not in answer
+    assert answer.count(b"HTTP/1.1") <= 1
 
 
 async def test_header__below_the_limit(uvicorn_worker: Worker, sidecar: StubSidecar) -> None:
