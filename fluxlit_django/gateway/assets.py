@@ -88,8 +88,9 @@ def cache_directory(root: str) -> Path:
         root: the folder for all versions; "" for one below the user's own cache folder.
     """
     home = Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "fluxlit_django")
-    # All names but a few carry a hash of their content, and the document names the others.
-    content = "\n".join(file_names(bundle_directory())).encode() + document()
+    # All names but a few carry a hash of their content, and Streamlit's document names the others.
+    bundle = bundle_directory()
+    content = "\n".join(file_names(bundle)).encode() + (bundle / "index.html").read_bytes()
     digest = hashlib.blake2b(content, digest_size=6).hexdigest()
     return home.expanduser() / f"streamlit-{version('streamlit')}-{digest}"
 
