@@ -413,6 +413,8 @@ def _calls_as_nobody(config: Config, app: FluxLit) -> Iterator[Problem]:
         return
     paths = app.paths_with_client()
     if paths:
-        message = f"MIDDLEWARE has no ViewerTokenMiddleware: {', '.join(paths)} call the API as nobody."
+        message = (
+            f"MIDDLEWARE has no ViewerTokenMiddleware: pages call the API as nobody ({', '.join(paths)})."
+        )
         hint = f"Add {_VIEWER_TOKEN!r} below AuthenticationMiddleware, or silence this for a public API."
         yield Problem("fluxlit.W023", message, hint)

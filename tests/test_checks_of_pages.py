@@ -97,7 +97,7 @@ def test_check__calls_the_api_as_nobody(settings: dict[str, Any], expected: list
         messages = check_pages()
 
     assert expected == [message.id for message in messages]
-    assert all("/stock call" in message.msg and "/header" not in message.msg for message in messages)
+    assert all("nobody (/stock)." in message.msg for message in messages)
 
 
 def test_check__shadowed() -> None:

@@ -16,7 +16,7 @@ from fluxlit_django.pages.page import PageRecord
 VERSION = 1
 
 
-def build(title: str | None, records: Sequence[PageRecord], version: int = VERSION) -> dict[str, Any]:
+def build(title: str, records: Sequence[PageRecord], version: int = VERSION) -> dict[str, Any]:
     """The manifest of these pages.
 
     Raises:
@@ -28,7 +28,7 @@ def build(title: str | None, records: Sequence[PageRecord], version: int = VERSI
     return {
         "manifest_version": VERSION,
         "manifest_stability": "stable",
-        "title": title or "",
+        "title": title,
         "pages": [_page(record) for record in records],
     }
 

@@ -84,6 +84,11 @@ class FluxLit:
         return navigation.arrange(self._records.values(), self._navigation)
 
     @property
+    def shown_title(self) -> str:
+        """The app's own title, else the one in the settings."""
+        return self.title or (conf.get_config().title if _is_set_up() else "FluxLit")
+
+    @property
     def urls(self) -> FluxLitPublicUrls:
         """Makes absolute URLs of the app, its pages and its API."""
         return FluxLitPublicUrls(self.import_target, has_docs=self.has_api)
@@ -222,7 +227,7 @@ class FluxLit:
         Raises:
             ValueError: there is no such version.
         """
-        return manifest.build(self.title, self.shown_records, version)
+        return manifest.build(self.shown_title, self.shown_records, version)
 
     def offers(self) -> tuple[di.Provider, ...]:
         """What pages of this app can ask for, for checks of their signatures."""
@@ -271,9 +276,8 @@ class FluxLit:
         except ModuleNotFoundError as exc:
             msg = "FluxLit.api needs django-ninja. Install it with: pip install 'fluxlit-django[api]'"
             raise ImportError(msg) from exc
-        title = self.title or (conf.get_config().title if _is_set_up() else "FluxLit")
         # Two apps may each have an API; Ninja tells them apart by their namespaces.
-        defaults = {"title": title, "urls_namespace": f"fluxlit-api-{next(_api_numbers)}"}
+        defaults = {"title": self.shown_title, "urls_namespace": f"fluxlit-api-{next(_api_numbers)}"}
         return NinjaAPI(**(defaults | self._api_options))
 
 

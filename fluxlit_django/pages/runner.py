@@ -85,11 +85,10 @@ def configured_overrides(config: conf.Config) -> dict[str, Any]:
 
 def show(app: FluxLit, given: Given | None = None) -> None:
     """Show the page of an app that the viewer asked for."""
-    title = app.title or conf.get_config().title
     if not app.page_records:
-        _show_first_steps(title)
+        _show_first_steps(app.shown_title)
         return
-    visit = _Visit(app, title, given or Given())
+    visit = _Visit(app, given or Given())
     with visit.surroundings():
         _show_messages(visit.context)
         url_session.keep_in_url(st)
@@ -117,11 +116,9 @@ def page_config(record: PageRecord, app_title: str) -> PageMeta:
 class _Visit:
     """One run of the script: the app, the viewer's request, and what its pages can ask for."""
 
-    def __init__(
-        self, app: FluxLit, title: str, given: Given, known_context: PageContext | None = None
-    ) -> None:
+    def __init__(self, app: FluxLit, given: Given, known_context: PageContext | None = None) -> None:
         self._app = app
-        self._title = title
+        self._title = app.shown_title
         self._given = given
         self.records = app.shown_records
         self.context = known_context or _read_context(given)
@@ -165,7 +162,7 @@ class _Visit:
         is_in_script = get_script_run_ctx(suppress_warning=True) is not None
         # A thread of a download has no request of its own; a copy reads the viewer from the database again.
         context = None if is_in_script else replace(self.context, known_user=None)
-        return _Visit(self._app, self._title, self._given, context)
+        return _Visit(self._app, self._given, context)
 
     def decide(self, record: PageRecord) -> Verdict:
         """Whether the viewer may open a page. May read the database."""

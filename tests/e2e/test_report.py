@@ -24,6 +24,28 @@ async def test_report__two_pages_without_scroll_bars_of_their_own(admin, demo):
     await expect(admin.get_by_title("Sales of the shop")).to_be_visible()
 
 
+ADD_LATER = """() => {
+    const frame = document.querySelector("iframe.fluxlit-embed").cloneNode();
+    frame.style.height = "";
+    frame.title = "Put in later";
+    const script = document.createElement("script");
+    script.src = document.querySelector('script[src*="fluxlit/embed"]').src;
+    document.querySelector(".report").append(frame, script);
+}"""
+
+
+async def test_report__frame_that_is_put_in_later(admin, demo):
+    """A tag that comes into the page after it was loaded, as by htmx, is as high as its content too."""
+    await admin.goto(f"{demo.url}/report/")
+    await admin.evaluate(ADD_LATER)
+
+    await admin.get_by_title("Put in later").scroll_into_view_if_needed()
+
+    inside = admin.get_by_title("Put in later").content_frame
+    await expect(inside.get_by_text("Top products")).to_be_visible(timeout=20_000)
+    await settle(admin.frames[-1])
+
+
 async def settle(frame) -> None:
     """Wait until nothing is left to scroll."""
     await frame.wait_for_function(MEASURE.replace("return ", "return 1 >= "))

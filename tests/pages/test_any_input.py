@@ -69,7 +69,7 @@ def test_page__any_paths(paths: list[str]) -> None:
     for record in records:
         assert record.path == navigation.match_nav_page({"page": record.path}, records)[0]
         assert quote(record.slug)
-    assert json.dumps(manifest.build(None, records))
+    assert json.dumps(manifest.build("", records))
 
 
 @given(st.text())

@@ -116,3 +116,9 @@ def test_strict__at_registration() -> None:
     assert [] == app.page_records
     app.page("/y")(lambda st, limit=Query(), *, user=None: None)  # noqa: B008 - the marker is the point
     assert 1 == len(app.pages)
+
+
+def test_title__of_the_settings() -> None:
+    """An app without a title of its own has the one in the settings."""
+    with override_settings(FLUXLIT={"TITLE": "Corner shop"}):
+        assert "Corner shop" == FluxLit().build_page_manifest()["title"]
