@@ -178,8 +178,7 @@ class FluxLitTestClient:
         from streamlit.testing.v1 import AppTest
 
         at = AppTest.from_string(_SCRIPT, default_timeout=timeout)
-        at.session_state[_TRIAL] = trial = self._trial(target, page_overrides, headers, cookies)
-        at.user = dict(trial.identity)
+        at.session_state[_TRIAL] = self._trial(target, page_overrides, headers, cookies)
         at.query_params.update(query_params or {})
         return at.run()
 
@@ -294,7 +293,8 @@ def show_trial() -> None:
 
 @contextlib.contextmanager
 def _as_in_the_test(trial: Trial) -> Iterator[None]:
-    """The test's connections and maps: a page runs in another thread."""
+    """The test's viewer, connections and maps: a page runs in another thread."""
+    _say_who(trial.identity)
     header_token = di.set_page_header_context(trial.header_context)
     cookie_token = di.set_page_cookie_context(trial.cookie_context)
     try:
@@ -303,6 +303,15 @@ def _as_in_the_test(trial: Trial) -> Iterator[None]:
     finally:
         di.reset_page_cookie_context(cookie_token)
         di.reset_page_header_context(header_token)
+
+
+def _say_who(identity: Mapping[str, str]) -> None:
+    """Have `st.user` be the viewer: Streamlit's AppTest takes none in 1.57, and in 1.67 a dict of its own."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is not None:
+        context.user_info = {**context.user_info, **identity}
 
 
 @contextlib.contextmanager
