@@ -504,7 +504,8 @@ async def request_smuggling(target: Target) -> None:
         answered = statuses(
             await exchange(target, request(target, *lines, method="POST", body=body), limit_s=1)
         )
-        if len(answered) > 1 or (answered and answered[0] < 400):
+        # What is left behind a request that was refused may get the 400 that closes the connection.
+        if answered and (answered[0] < 400 or any(status != 400 for status in answered[1:])):
             raise Broken(f"A request with {what} is answered {', '.join(map(str, answered))}.")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +24,29 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One worker, with the layer in its memory."""
+    with site_of_one_worker(tmp_path_factory.mktemp("one")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session", params=["h11", "daphne"])
+def other_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The same on Daphne, and on uvicorn without httptools and uvloop, as without the `fast` extra."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "daphne":
+        with site_of_one_worker(folder, "--server", "daphne") as site:
+            yield site
+        return
+    for name in ("httptools", "uvloop"):
+        (folder / f"{name}.py").write_text("raise ImportError")
+    with site_of_one_worker(folder, PYTHONPATH=str(folder)) as site:
+        yield site
+
+
+@contextmanager
+def site_of_one_worker(folder: Path, *arguments: str, **variables: str) -> Iterator[Site]:
+    """A running site that breaks off slow requests soon."""
     environment = site_environment(
-        tmp_path_factory.mktemp("one"),
+        folder,
         DJANGO_SETTINGS_MODULE="tests.trust.settings",
         DEBUG="false",
         HTTPS="false",
@@ -32,10 +54,11 @@ def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         FLUXLIT_ACCESS_RECHECK_S="3600",
         FLUXLIT_GATEWAY_REQUEST_HEAD_TIMEOUT_S=str(PATIENCE_S / 4),
         FLUXLIT_GATEWAY_REQUEST_BODY_TIMEOUT_S=str(PATIENCE_S / 4),
+        **variables,
     )
     manage(environment, "migrate", "-v0")
     manage(environment, "demo_admin")
-    with running_site(environment) as site:
+    with running_site(environment, *arguments) as site:
         yield site
 
 
