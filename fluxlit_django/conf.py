@@ -46,6 +46,7 @@ _ACCESS = re.compile(r"public|login|staff|perm:\w+\.\w+|group:.+|[A-Za-z_]\w*(?:
 _ORIGIN = re.compile(r"https?://(?:\*\.)?[A-Za-z0-9.-]+(?::\d+)?")
 _USER_FIELD = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _MOUNT_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+_HOST = re.compile(r"[\w.-]*|\[?[\da-fA-F:.]*(?:%[\w.-]+)?\]?")
 _ENVIRONMENT_ONLY = {"FLAGS", "DEMO_PASSWORD", "CONTROL_FD", "LISTEN_FD"}
 _MISSING: Any = object()
 
@@ -182,14 +183,32 @@ def parse_metrics_path(raw: Any) -> str:
     return path
 
 
+def parse_host(raw: Any) -> str:
+    """An IP address or a host name, to listen on."""
+    host = parse_text(raw)
+    if not _HOST.fullmatch(host):
+        msg = "use an address or a host name, such as 127.0.0.1 or 0.0.0.0 for all"
+        raise ValueError(msg)
+    return host
+
+
 def parse_url(raw: Any) -> str:
-    """An absolute http or https URL, or "" for none; without a slash at its end."""
+    """An absolute http or https URL that others are made from, or "" for none; without a slash at its end."""
     url = parse_text(raw).rstrip("/")
-    parts = urlsplit(url)
-    if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        msg = "use an absolute URL such as http://127.0.0.1:8501"
+    if url and not _is_base(url):
+        msg = "use an absolute URL such as http://127.0.0.1:8501, without ? and #"
         raise ValueError(msg)
     return url
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # of an address in brackets, or of the port
+        return False
+    is_plain = not (parts.query or parts.fragment or re.search(r"\s", url))
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_plain
 
 
 def parse_ancestors(raw: Any) -> tuple[str, ...]:
@@ -356,7 +375,7 @@ class Config:
         "Who may open the default app: public, login, staff, perm:…, group:… or a callable.",
     )
 
-    gateway_host: str = setting("127.0.0.1", parse_text, "Address to listen on.", flag="--host")
+    gateway_host: str = setting("127.0.0.1", parse_host, "Address to listen on.", flag="--host")
     gateway_port: int = setting(8000, whole_number(0, 65535), "Port to listen on.", flag="--port")
     workers: int = setting(1, whole_number(1, 64), "Gateway worker processes.", flag="--workers")
     streamlit_workers: int = setting(
@@ -629,7 +648,6 @@ CODES: Mapping[str, str] = {
     "fluxlit.E004": "mount_shared",
     "fluxlit.E005": "trust_proxy_without_addresses",
     "fluxlit.E006": "root_path_conflict",
-    "fluxlit.E007": "public_base_url_path_mismatch",
     "fluxlit.E008": "metrics_path_shadows",
     "fluxlit.E010": "asgi_application_missing",
     "fluxlit.E011": "asgi_application_without_streamlit",
@@ -653,6 +671,7 @@ CODES: Mapping[str, str] = {
     "fluxlit.W023": "viewer_token_middleware_missing",
     "fluxlit.W024": "page_shadowed",
     "fluxlit.W025": "sessions_in_cookies",
+    "fluxlit.W030": "public_base_url_path_mismatch",
     "fluxlit.W031": "forwarded_allow_ips_broad",
     "fluxlit.W032": "gateway_max_body_unlimited_trust_proxy",
     "fluxlit.W033": "subpath_without_trust_proxy",
@@ -660,6 +679,7 @@ CODES: Mapping[str, str] = {
     "fluxlit.W035": "internal_api_base_path",
     "fluxlit.W036": "internal_api_base_mismatch",
     "fluxlit.W037": "https_without_trust_proxy",
+    "fluxlit.W038": "gateway_upstream_timeouts",
     "fluxlit.W040": "tests_mode",
     "fluxlit.W041": "reload_outside_debug",
     "fluxlit.W042": "metrics_public",
@@ -760,8 +780,9 @@ def _conflicts(config: Config) -> Iterator[Problem]:
             f"FLUXLIT_PUBLIC_BASE_URL is {redact(config.public_base_url)!r}, "
             "and its path is not FLUXLIT_ROOT_PATH."
         )
-        hint = f"Let the URL end in {config.root_path!r}, or set FLUXLIT_ROOT_PATH to {public_path!r}."
-        yield Problem("fluxlit.E007", message, hint)
+        end = f"Let the URL end in {config.root_path!r}" if config.root_path else "Take its path away"
+        hint = f"{end}, or set FLUXLIT_ROOT_PATH to {public_path or '/'!r}: links would lead elsewhere."
+        yield Problem("fluxlit.W030", message, hint)
 
 
 def _forced_script_name() -> str:

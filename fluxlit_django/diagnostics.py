@@ -60,6 +60,7 @@ _MEMORY_CACHES = (
     "django.core.cache.backends.dummy.DummyCache",
 )
 _CACHED_SESSIONS = ("django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db")
+_SHORT_READ_S = 5.0  # seconds; a file that a page makes when it is downloaded may well take longer
 _BROAD_PREFIX = {4: 8, 6: 16}  # a network with a shorter prefix than this holds far more than proxies
 
 
@@ -273,6 +274,12 @@ def _timing(config: Config) -> Iterator[Problem]:
         )
         hint = "Set FLUXLIT_GATEWAY_WS_PING_INTERVAL_S to less than FLUXLIT_EDGE_IDLE_TIMEOUT_S."
         yield Problem("fluxlit.W017", message, hint)
+    if config.gateway_upstream_read_timeout_s < _SHORT_READ_S:
+        message = (
+            "FLUXLIT_GATEWAY_UPSTREAM_READ_TIMEOUT_S breaks off every download and upload over which a "
+            f"sidecar is silent for {config.gateway_upstream_read_timeout_s:g} s."
+        )
+        yield Problem("fluxlit.W038", message, f"Set it to {_SHORT_READ_S:g} s at least; the default is 120.")
 
 
 @functools.cache

@@ -14,8 +14,10 @@ import aiohttp
 from django.conf import settings
 from yarl import URL
 
+from fluxlit_django.conf import parse_url
 from fluxlit_django.exceptions import FluxLitError
 from fluxlit_django.gateway import protocol
+from fluxlit_django.redaction.names import redact
 
 TIMEOUT = aiohttp.ClientTimeout(total=20)
 RERUN = bytes([protocol.RERUN_SCRIPT_FIELD << 3 | 2, 0])
@@ -30,6 +32,23 @@ _CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 class Skipped(FluxLitError):
     """Something cannot be tried on this site, or with the accounts that were given."""
+
+
+def parse_site(raw: str) -> str:
+    """The URL of a site to visit, as --url names it; without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or holds a user, whose password would be in every line of the report.
+    """
+    try:
+        url = parse_url(raw)
+    except ValueError as exc:
+        msg = f"--url is {redact(raw)!r}: {exc}."
+        raise ValueError(msg) from None
+    if not url or "@" in urlsplit(url).netloc:
+        msg = f"--url is {redact(raw)!r}: use the site's URL, and --user and --password for an account."
+        raise ValueError(msg)
+    return url
 
 
 @dataclass(frozen=True)

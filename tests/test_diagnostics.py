@@ -97,6 +97,9 @@ def codes(problems: list[conf.Problem]) -> list[str]:
         ({"URL_SESSION_STORE": "memory"}, {}, []),
         ({"GATEWAY_WS_PING_INTERVAL_S": 60}, {}, ["ping_interval_over_edge_idle_timeout"]),
         ({"GATEWAY_WS_PING_INTERVAL_S": 60, "EDGE_IDLE_TIMEOUT_S": 120}, {}, []),
+        ({"GATEWAY_UPSTREAM_READ_TIMEOUT_S": 4.9}, {}, ["gateway_upstream_timeouts"]),
+        ({"GATEWAY_UPSTREAM_READ_TIMEOUT_S": 5}, {}, []),
+        ({"PUBLIC_BASE_URL": "http://testserver/shop"}, {}, ["public_base_url_path_mismatch"]),
         (
             {"GATEWAY_FORWARD_CLIENT_HEADERS_TO_STREAMLIT": ["cookie", "traceparent"]},
             {},

@@ -10,6 +10,7 @@ REDACTED = "[REDACTED]"
 
 # Up to the last @, as a password may hold any character; what follows it is the host.
 _USERINFO = re.compile(r"://.*@|(?<![^\s'\"(=,])[^\s:@/]*:(?!//)[^\s@]+@", re.DOTALL)
+_PARAMETER = re.compile(r"([?&;]([^\s?&;=#'\"]+)=)[^\s&;#'\"]+")
 _SECRET_NAME = re.compile(r"secret|token|passw|credential|authorization|api.?key|private", re.IGNORECASE)
 
 
@@ -19,9 +20,9 @@ def is_secret_name(name: str) -> bool:
 
 
 def redact(value: Any) -> Any:
-    """A value without the user and password of any URL in it; a dict also without what has a secret name."""
+    """A value without what is secret in it: the user and password of a URL, and what has a secret name."""
     if isinstance(value, str):
-        return _USERINFO.sub(lambda found: f"{'://' if '://' in found[0] else ''}{REDACTED}@", value)
+        return _PARAMETER.sub(_parameter, _USERINFO.sub(_userinfo, value))
     if isinstance(value, Mapping):
         return {
             key: REDACTED if entry and is_secret_name(str(key)) else redact(entry)
@@ -30,6 +31,14 @@ def redact(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(redact, value))
     return value
+
+
+def _userinfo(found: re.Match[str]) -> str:
+    return f"{'://' if '://' in found[0] else ''}{REDACTED}@"
+
+
+def _parameter(found: re.Match[str]) -> str:
+    return f"{found[1]}{REDACTED}" if is_secret_name(found[2]) else found[0]
 
 
 def redact_arguments(arguments: Sequence[str]) -> list[str]:

@@ -254,7 +254,8 @@ def test_command__beside_the_running_site(site, environment):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--url", "shop"), "use an absolute URL"),
+        (("--url", "shop"), "--url is 'shop': use an absolute URL"),
+        (("--url", "http://ann:s3cret@h"), "--url is 'http://[REDACTED]@h': use the site's URL, and --user"),
         (("--url", "http://h", "--app", "x"), "no Streamlit app named 'x'"),
     ],
 )

@@ -15,6 +15,8 @@ from fluxlit_django.redaction.names import redact, redact_arguments
         ("ann:s3cret@shop.example", "[REDACTED]@shop.example"),
         ("https://shop.example/x?y=1", "https://shop.example/x?y=1"),
         ("Shop at ann@shop.example", "Shop at ann@shop.example"),
+        ("http://h/?a=1&api_key=x&b=2", "http://h/?a=1&api_key=[REDACTED]&b=2"),
+        ("'http://h/?token=x', and", "'http://h/?token=[REDACTED]', and"),
         (("a", "http://u:p@h"), ("a", "http://[REDACTED]@h")),
         (
             {"token": "x", "empty_token": "", "limit": 5},
@@ -26,7 +28,7 @@ from fluxlit_django.redaction.names import redact, redact_arguments
     ],
 )
 def test_redact(value, expected):
-    """Users and passwords in URLs go, and what a dict keeps under a secret name."""
+    """Users and passwords in URLs go, and what a query or a dict has under a secret name."""
     assert expected == redact(value)
 
 

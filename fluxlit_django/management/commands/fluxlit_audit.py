@@ -14,7 +14,9 @@ from django.db import DatabaseError
 
 from fluxlit_django import audit, conf
 from fluxlit_django.audit import Row
-from fluxlit_django.visitor import Target, User
+from fluxlit_django.exceptions import ConfigError
+from fluxlit_django.redaction.names import redact
+from fluxlit_django.visitor import Target, User, parse_site
 
 _MARKS = {"held": "ok", "skipped": "--", "broken": "BROKEN", "failed": "FAILED"}
 
@@ -34,7 +36,7 @@ class Command(BaseCommand):
         own = config.public_base_url or (
             f"http://{config.gateway_host}:{config.gateway_port}{config.root_path}"
         )
-        parser.add_argument("--url", default=own, help=f"public URL of the site (default: {own})")
+        parser.add_argument("--url", default=own, help=f"public URL of the site (default: {redact(own)})")
         parser.add_argument("--app", default="", help="name of the app to attack (default: the first)")
         parser.add_argument("--user", action="append", default=[], help="account to use; may be given twice")
         parser.add_argument("--password", action="append", default=[], help="password of each --user")
@@ -53,10 +55,14 @@ class Command(BaseCommand):
 
     def _target(self, options: dict[str, Any]) -> Target:
         config = conf.get_config()
-        app = config.get_app(options["app"]) if options["app"] else config.apps[0]
+        try:
+            url = parse_site(options["url"])
+            app = config.get_app(options["app"]) if options["app"] else config.apps[0]
+        except (ConfigError, ValueError) as exc:
+            raise CommandError(str(exc)) from exc
         pairs = zip(options["user"], options["password"], strict=True)
         return Target(
-            url=options["url"].rstrip("/"),
+            url=url,
             mount=app.mount,
             users=tuple(User(name, password, find_id(name)) for name, password in pairs),
             patience_s=options["patience"],

@@ -17,7 +17,7 @@ from fluxlit_django.doctor import local, remote
 from fluxlit_django.doctor.report import Row, Status, overall
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.redaction.names import redact
-from fluxlit_django.visitor import Target, User
+from fluxlit_django.visitor import Target, User, parse_site
 
 
 class Command(BaseCommand):
@@ -117,7 +117,7 @@ def visit(config: Config, options: dict[str, Any]) -> remote.Visit:
         CommandError: there is no such app, or the URL is none.
     """
     try:
-        url = conf.parse_url(options["url"])
+        url = parse_site(options["url"])
         app = config.get_app(options["app"]) if options["app"] else config.apps[0]
     except (ConfigError, ValueError) as exc:
         raise CommandError(str(exc)) from exc
