@@ -221,6 +221,8 @@ class StreamlitClient:
     async def generate_download(self, file_id: str) -> str:
         """Have a deferred download made, and return its URL or the error."""
         message = BackMsg()
+        if hasattr(message, "deferred_file_request"):  # Streamlit 1.57
+            return await self._generate_download_of_old(message, file_id)
         message.backend_operation_request.request_id = file_id
         message.backend_operation_request.session_id = self.session_id or ""
         message.backend_operation_request.deferred_file.file_id = file_id
@@ -229,6 +231,15 @@ class StreamlitClient:
             answer = (await self.receive()).backend_operation_response
             if answer.request_id == file_id:
                 return answer.deferred_file.url or answer.error_msg
+
+    async def _generate_download_of_old(self, message: BackMsg, file_id: str) -> str:
+        message.deferred_file_request.session_id = self.session_id or ""
+        message.deferred_file_request.file_id = file_id
+        await self.socket.send_bytes(message.SerializeToString())
+        while True:
+            answer = await self.receive()
+            if answer.WhichOneof("type") == "deferred_file_response":
+                return answer.deferred_file_response.url or answer.deferred_file_response.error_msg
 
     async def upload_url(self, name: str) -> FileURLs:
         """Ask where a file may be uploaded to."""

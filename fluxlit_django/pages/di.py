@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
@@ -460,9 +461,18 @@ def _marker(annotation: Any, default: Any) -> _Marker | None:
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
     source = fn.__init__ if isinstance(fn, type) else _callable_part(fn)  # type: ignore[misc]
     try:
-        return typing.get_type_hints(source, include_extras=True)
+        hints = typing.get_type_hints(source, include_extras=True)
     except (NameError, AttributeError, TypeError):
         return dict(_hints_one_by_one(source))
+    return {name: _as_written(hint) for name, hint in hints.items()}
+
+
+def _as_written(hint: Any) -> Any:
+    """An annotation without the Optional that Python 3.10 puts around it when the default is None."""
+    if sys.version_info < (3, 11) and typing.get_origin(hint) is typing.Union:
+        marked = [each for each in typing.get_args(hint) if typing.get_origin(each) is typing.Annotated]
+        return marked[0] if marked else hint
+    return hint
 
 
 def _hints_one_by_one(fn: Callable[..., Any]) -> Iterator[tuple[str, Any]]:

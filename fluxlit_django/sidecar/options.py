@@ -31,7 +31,7 @@ _COOKIE_SECRET_SALT = "fluxlit_django.sidecar.cookie_secret"
 _USER_HEADERS = "server.trustedUserHeaders"
 _UPLOAD_SIZE = "server.maxUploadSize"  # MB
 _AGENT = "server.enableAgentApi"  # of Streamlit 1.67
-_XSRF_SAME_SITE = "server.xsrfCookieSameSite"  # of Streamlit 1.67; 1.57 has none
+_XSRF_SAME_SITE = "server.xsrfCookieSameSite"  # since Streamlit 1.59
 
 
 def configure(config: Config, app: AppConfig, script: str) -> None:

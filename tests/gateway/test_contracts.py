@@ -150,7 +150,9 @@ def installed_routes():
 
 def test_routes__are_all_known(installed_routes):
     """A route or a method that comes with a new Streamlit is to be opened or closed on purpose."""
-    assert {route.path: route.methods for route in routes.TABLE} == installed_routes
+    known = {route.path: route.methods for route in routes.TABLE}
+
+    assert installed_routes.items() <= known.items()  # old versions have fewer
 
 
 @pytest.mark.parametrize("route", routes.TABLE, ids=lambda route: route.path)

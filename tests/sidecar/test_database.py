@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
+from fluxlit_django.sidecar import runs
 from tests.sidecar.process import Sidecar
 from tests.streamlit_protocol import StreamlitClient
 
@@ -84,12 +87,13 @@ async def _until(condition: object, timeout: float = 5.0) -> None:
 def test_script_runner__has_the_methods_that_are_wrapped() -> None:
     """Read in Streamlit 1.57 and 1.67: when one of these is gone, `sidecar.runs` needs a new look."""
     from streamlit.runtime.media_file_manager import MediaFileManager
-    from streamlit.runtime.parallel_coordinator import ParallelFragmentCoordinator
 
-    for owner, name in [
+    wrapped = [
         (ScriptRunner, "_run_script"),
         (ScriptRunner, "_on_script_finished"),
         (MediaFileManager, "execute_deferred"),
-        (ParallelFragmentCoordinator, "submit"),
-    ]:
+    ]
+    if find_spec(runs.PARALLEL_MODULE):
+        wrapped.append((import_module(runs.PARALLEL_MODULE).ParallelFragmentCoordinator, "submit"))
+    for owner, name in wrapped:
         assert callable(getattr(owner, name, None)), f"{owner.__name__}.{name} is gone"
