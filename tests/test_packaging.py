@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import subprocess
@@ -115,10 +116,15 @@ def test_wheel__states_its_version_and_licence(wheel):
     assert any(name.endswith("/licenses/LICENSE") for name in wheel.namelist())
 
 
-def test_wheel__works_in_a_new_project(wheel, tmp_path):
-    """Unpacked elsewhere, the package passes Django's checks in a project that knows nothing else."""
-    wheel.extractall(tmp_path / "site")
-    (tmp_path / "new_settings.py").write_text(
+def check_new_project(python: str, folder: Path, *path: Path) -> str:
+    """Pass Django's checks in a project that knows this package only; the place of the package it found.
+
+    Args:
+        python: the interpreter.
+        folder: where the project is made.
+        path: further places of modules.
+    """
+    (folder / "new_settings.py").write_text(
         "SECRET_KEY = 'a-key-for-this-test'\n"
         "INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes', "
         "'django.contrib.sessions', 'fluxlit_django']\n"
@@ -133,26 +139,54 @@ def test_wheel__works_in_a_new_project(wheel, tmp_path):
     )
     environment = {
         "PATH": "",
-        "PYTHONPATH": f"{tmp_path / 'site'}:{tmp_path}",
+        "PYTHONPATH": os.pathsep.join(map(str, (*path, folder))),
         "DJANGO_SETTINGS_MODULE": "new_settings",
     }
 
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    result = subprocess.run([python, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
 
     assert (0, "") == (
         result.returncode,
         result.stderr.replace("System check identified no issues (0 silenced).", "").strip(),
     )
-    assert result.stdout.startswith(str(tmp_path / "site" / "fluxlit_django"))
+    return result.stdout.splitlines()[0]
+
+
+def test_wheel__works_in_a_new_project(wheel, tmp_path):
+    """Unpacked elsewhere, the package passes Django's checks in a project that knows nothing else."""
+    wheel.extractall(tmp_path / "site")
+
+    found = check_new_project(sys.executable, tmp_path, tmp_path / "site")
+
+    assert found.startswith(str(tmp_path / "site" / "fluxlit_django"))
+
+
+@pytest.mark.timeout(600)
+def test_production_pins__can_be_installed(wheel, tmp_path):
+    """pip installs the package and every extra of a site with the pins, from wheels alone, and it works."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    asked = f"{wheel.filename}[api,fast,postgres,redis]"
+    constraints = ["--constraint", ROOT / "constraints.txt", "--only-binary", ":all:", "--no-compile"]
+
+    subprocess.run([*pip, "install", *constraints, asked], check=True)
+
+    installed = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
+    versions = dict(line.split("==") for line in installed.splitlines() if "==" in line)
+    pins = pinned_versions(
+        read_pins("constraints.txt"), f"{sys.version_info.major}.{sys.version_info.minor}", sys.platform
+    )
+    assert {canonicalize_name(name): version for name, version in versions.items()}.items() <= pins.items()
+    subprocess.run([*pip, "check"], check=True)
+    assert check_new_project(str(python), tmp_path).startswith(str(tmp_path / "venv"))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize(
     ("file", "extras"),
-    [("requirements.txt", ("demo", "fast")), ("requirements-dev.txt", ("test", "lint"))],
+    [("requirements.txt", ("demo", "fast")), ("requirements-dev.txt", ("test", "lint", "matrix"))],
 )
 def test_requirements__pin_what_pyproject_asks_for(file, extras, python, platform):
     """Every dependency has exactly one pin in each supported environment, within its range."""
@@ -171,7 +205,9 @@ def test_requirements_dev__contains_the_other_pins(python):
     assert pins.items() <= development_pins.items()
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize(
+    "file", ["requirements.txt", "requirements-dev.txt", "constraints.txt", "constraints-oldest.txt"]
+)
 def test_requirements__name_no_place(file):
     """The pins hold on every machine: no package index, no path, no link."""
     text = (ROOT / file).read_text()
