@@ -50,9 +50,15 @@ def install(session_state: Any, fragments: Any, downloads: Any) -> None:
         downloads: `MediaFileManager`.
     """
     session_state._set_widget_metadata = _wrapping_callbacks(session_state._set_widget_metadata)
-    name = "register" if hasattr(fragments, "register") else "set"  # the latter in Streamlit 1.57
+    name = method_that_stores(fragments)
     setattr(fragments, name, _wrapping_fragment(getattr(fragments, name)))
     downloads.add_deferred = _wrapping_download(downloads.add_deferred)
+
+
+def method_that_stores(fragments: Any) -> str:
+    """`register`, or `set` in Streamlit 1.57, where only the class's metaclass, ABCMeta, has a `register`."""
+    is_registered = any("register" in vars(owner) for owner in fragments.__mro__)
+    return "register" if is_registered else "set"
 
 
 def _wrapping_callbacks(store: Callable[..., None]) -> Callable[..., None]:
