@@ -51,11 +51,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return site_environment(tmp_path, FLUXLIT_RUNTIME_DIR=str(tmp_path / "run"), FLUXLIT_ACCESS="public")
 
 
+def ended(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90)
+
+
 def run(environment: dict[str, str], *arguments: str) -> int:
     """Run a command to its end; its exit code."""
-    command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90)
-    return done.returncode
+    return ended(environment, *arguments).returncode
 
 
 @pytest.mark.parametrize(("command", "variables", "expected"), CASES, ids=[case[0] for case in CASES])
@@ -68,6 +72,20 @@ def test_exit_code(environment, command, variables, expected):
 
     assert expected == code
     assert (words[0], str(code)) in ROWS
+
+
+@pytest.mark.parametrize("command", ["fluxlit_clear_url_sessions", "fluxlit_prune"])
+def test_no_database__is_one_line(environment, command):
+    """A database without tables, or one that is not there, is no traceback; nor is its password shown."""
+    away = {"DATABASE_URL": "postgres://ada:s3cret@127.0.0.1:1/shop"}
+
+    for more in ({}, away):
+        done = ended(environment | more, command)
+
+        assert 1 == done.returncode
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("CommandError: The database refuses (")
+        assert "s3cret" not in line
 
 
 def commands() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -70,3 +71,11 @@ def test_validate__no_app(arguments: list[str], message: str) -> None:
     """An app that cannot be loaded is named."""
     with pytest.raises(CommandError, match=message):
         run("validate", *arguments)
+
+
+def test_validate__upstream_with_a_password(settings) -> None:
+    """What another Streamlit's URL has before its host is not shown."""
+    settings.FLUXLIT = {"APPS": {"far": {"STREAMLIT_UPSTREAM": "http://ann:s3cret@h"}}}
+
+    with pytest.raises(CommandError, match=re.escape("it runs http://[REDACTED]@h.")):
+        run("validate", "--app", "far")

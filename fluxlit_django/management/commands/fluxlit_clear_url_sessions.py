@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from fluxlit_django.management import database
 from fluxlit_django.url_session import DatabaseSessionStore
 
 
@@ -15,6 +16,11 @@ class Command(BaseCommand):
     help = "Delete the URL sessions in the database whose time is over."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete them and say how many."""
-        count = DatabaseSessionStore().clear_expired()
+        """Delete them and say how many.
+
+        Raises:
+            CommandError: the database refuses.
+        """
+        with database.needed():
+            count = DatabaseSessionStore().clear_expired()
         self.stdout.write(f"Deleted {count} URL session{'' if count == 1 else 's'}.")

@@ -11,6 +11,7 @@ from fluxlit_django import conf
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.pages import discovery
 from fluxlit_django.pages.registry import FluxLit
+from fluxlit_django.redaction.names import redact
 
 
 class Command(BaseCommand):
@@ -66,6 +67,6 @@ def find_app(name: str, target: str | None) -> FluxLit:
         return discovery.load_app(conf.parse_target(target))
     app = conf.get_config().get_app(name)
     if app.script or app.upstream:
-        msg = f"The app {name!r} has no pages of its own: it runs {app.script or app.upstream}."
+        msg = f"The app {name!r} has no pages of its own: it runs {app.script or redact(app.upstream)}."
         raise ConfigError(msg)
     return discovery.load_app(app.target)

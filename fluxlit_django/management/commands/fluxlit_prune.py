@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fluxlit_django.conf import get_config
 from fluxlit_django.history import retention
+from fluxlit_django.management import database
 
 
 class Command(BaseCommand):
@@ -27,14 +28,15 @@ class Command(BaseCommand):
         """Delete them and say how many.
 
         Raises:
-            CommandError: the number of days is not over 0.
+            CommandError: the number of days is not over 0, or the database refuses.
         """
         config = get_config()
         days = config.history_days if options["days"] is None else options["days"]
         if days <= 0 and options["days"] is not None:
             msg = f"--days is {days}. Use a number over 0."
             raise CommandError(msg)
-        starts, events = retention.prune(days=days, events=config.history_events)
+        with database.needed():
+            starts, events = retention.prune(days=days, events=config.history_events)
         self.stdout.write(f"Deleted {_count(starts, 'settings snapshot')} and {_count(events, 'event')}.")
 
 
