@@ -51,6 +51,7 @@ def serve(application: Any, runtime: Runtime, listener: socket.socket) -> None:
     )
     server.attend(runtime)
     server.run()
+    server.end_tasks()
 
 
 def _send_message(protocol: Any, message: Any) -> None:
@@ -99,6 +100,7 @@ class _Server(Server):
     """Daphne's server, whose applications wait while the browser is slower than they are."""
 
     _tasks: set[asyncio.Task[None]]
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def attend(self, runtime: Runtime) -> None:
         """Once the reactor runs: tell the supervisor, follow it, and drain on a signal."""
@@ -111,8 +113,19 @@ class _Server(Server):
         self.ws_factory.setProtocolOptions(failByDrop=False)
         self._spawn(self._attend())
 
+    def end_tasks(self) -> None:
+        """Let the applications that Daphne has cancelled end, once the reactor has.
+
+        Python 3.10 crashes at its end when it collects tasks of a loop that is no more.
+        """
+        left = asyncio.all_tasks(self._loop) if self._loop is not None else set()
+        for task in left:
+            task.cancel()
+        if self._loop is not None and left:
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+
     async def _attend(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: self._spawn(self._drain()))
         line = await ControlLine.inherited()
