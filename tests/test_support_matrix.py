@@ -1,4 +1,4 @@
-"""What docs/support-matrix.md claims, what is tried, and the pins for production."""
+"""What docs/support-matrix.md claims, what can be tried, and the pins for production."""
 
 from __future__ import annotations
 
