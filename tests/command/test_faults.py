@@ -7,11 +7,13 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -34,6 +36,18 @@ from pathlib import Path
 
 Path(__file__).with_name("holding").touch()
 re.match("(a+)+$", 40 * "a" + "b")  # takes hours, and no other thread gets its turn meanwhile
+"""
+HOLDING_URLS = """
+import importlib
+
+from django.urls import path
+
+urlpatterns = [path("hold/", lambda request: importlib.import_module("holding"))]
+"""
+HOLDING_SETTINGS = """
+from project.settings import *
+
+ROOT_URLCONF = "holding_urls"
 """
 SESSIONS = 10  # of each app
 
@@ -149,14 +163,34 @@ async def test_supervisor_killed__while_a_script_holds_its_process(environment, 
     script.write_text(HOLDING)
     with running_site({**environment, "FLUXLIT_SCRIPT": str(script)}) as site:
         sidecar = site.child("fluxlit_django.sidecar", "default")
-        async with tab(site) as client:
-            await client.send_rerun()
-            assert await asyncio.to_thread(is_so_within, 30, holding.exists), site.log
+        with killed_at_last(sidecar):
+            async with tab(site) as client:
+                await client.send_rerun()
+                assert await asyncio.to_thread(is_so_within, 30, holding.exists), site.log
+
+                site.process.kill()
+                site.process.wait()
+
+                assert await asyncio.to_thread(is_so_within, 2, lambda: not is_alive(sidecar))
+
+
+def test_supervisor_killed__while_a_view_holds_its_process(environment, tmp_path):
+    """Nor does a gateway worker stay whose view keeps the interpreter to itself."""
+    holding = tmp_path / "holding"
+    modules = {"holding": HOLDING, "holding_urls": HOLDING_URLS, "holding_settings": HOLDING_SETTINGS}
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    variables = {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "holding_settings"}
+    with running_site({**environment, **variables}) as site:
+        worker, address = site.child("fluxlit_django.gateway"), ("127.0.0.1", urlsplit(site.url).port)
+        with killed_at_last(worker), socket.create_connection(address) as browser:
+            browser.sendall(b"GET /hold/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert is_so_within(30, holding.exists), site.log
 
             site.process.kill()
             site.process.wait()
 
-            assert await asyncio.to_thread(is_so_within, 2, lambda: not is_alive(sidecar))
+            assert is_so_within(2, lambda: not is_alive(worker))
 
 
 def test_sidecar_that_cannot_start__fails_the_command(environment, tmp_path):
@@ -249,6 +283,16 @@ def is_so_within(limit_s: float, condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+@contextlib.contextmanager
+def killed_at_last(pid: int) -> Iterator[None]:
+    """Leave nothing behind that holds a core for hours, should it outlive the block."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def is_alive(pid: int) -> bool:

@@ -115,9 +115,15 @@ async def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo has its database, `db.sqlite3`."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="session")
+def demo(demo_folder: Path) -> Iterator[Site]:
     """The demo, served by the real command."""
-    environment = site_environment(tmp_path_factory.mktemp("demo"))
+    environment = site_environment(demo_folder)
     prepare_demo(environment)
     with running_site(environment) as site:
         yield site

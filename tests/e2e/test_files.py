@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.async_api import expect
 
 
-async def test_upload__into_orders(admin, demo, tmp_path):
+@contextlib.contextmanager
+def writers_waiting(database: Path) -> Iterator[None]:
+    """Let nobody else write into an SQLite database during the block; who wants to waits."""
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+async def test_upload__into_orders(admin, demo, demo_folder, tmp_path):
     """A CSV file that was downloaded, edited and uploaded becomes orders, with a progress bar on the way."""
     await admin.goto(f"{demo.url}/import")
     async with admin.expect_download() as download:
@@ -17,7 +29,13 @@ async def test_upload__into_orders(admin, demo, tmp_path):
     upload.write_text(sample)
 
     await admin.locator("input[type=file]").set_input_files(upload)
-    await admin.get_by_role("button", name="Import ").click()
+    button = admin.get_by_role("button", name="Import ")
+    await button.wait_for()
+
+    with writers_waiting(demo_folder / "db.sqlite3"):
+        await button.click()
+        await expect(admin.get_by_role("progressbar")).to_be_visible()
+        await expect(admin.get_by_text("Importing …")).to_be_visible()
 
     await expect(admin.get_by_text("Imported ").first).to_be_visible()
 

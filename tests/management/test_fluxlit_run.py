@@ -292,28 +292,32 @@ def run(monkeypatch, settings, tmp_path):
     conf.get_config.cache_clear()
 
 
-@pytest.mark.django_db(transaction=True)  # the start is recorded
-def test_fluxlit_run__port_in_use(run):
-    """The message names the address, the reason and the remedy."""
+@pytest.fixture
+def taken_port():
+    """A port that is in use: with it nothing is ever started, whatever was not noticed before."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+        yield str(other.getsockname()[1])
 
-        with pytest.raises(
-            CommandError, match=f"Cannot listen on 127.0.0.1:{port}: the port is in use"
-        ) as caught:
-            run("--port", str(port))
+
+@pytest.mark.django_db(transaction=True)  # the start is recorded
+def test_fluxlit_run__port_in_use(run, taken_port):
+    """The message names the address, the reason and the remedy."""
+    problem = f"Cannot listen on 127.0.0.1:{taken_port}: the port is in use"
+
+    with pytest.raises(CommandError, match=problem) as caught:
+        run("--port", taken_port)
 
     assert caught.value.returncode == 1
 
 
 @pytest.mark.django_db(transaction=True)  # the start is recorded
-def test_fluxlit_run__missing_script(run, settings, tmp_path):
+def test_fluxlit_run__missing_script(run, settings, tmp_path, taken_port):
     """A script that is not there is named, with its setting, before anything is started."""
     missing = tmp_path / "nothing.py"
     settings.FLUXLIT = {"APPS": {"explore": {"SCRIPT": str(missing)}}}
 
     with pytest.raises(CommandError) as caught:
-        run("--port", "0")
+        run("--port", taken_port)
 
     assert str(caught.value) == (
         f'FLUXLIT["APPS"]["explore"]["SCRIPT"] is {str(missing)!r}: No such file or directory. '
@@ -322,13 +326,13 @@ def test_fluxlit_run__missing_script(run, settings, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)  # the start is recorded
-def test_fluxlit_run__script_is_a_directory(run, settings, tmp_path):
+def test_fluxlit_run__script_is_a_directory(run, settings, tmp_path, taken_port):
     """So is one that cannot be read."""
     (tmp_path / "folder.py").mkdir()
     settings.FLUXLIT = {"SCRIPT": str(tmp_path / "folder.py")}
 
     with pytest.raises(CommandError, match="Is a directory"):
-        run("--port", "0")
+        run("--port", taken_port)
 
 
 @pytest.mark.parametrize(
@@ -346,10 +350,10 @@ def test_fluxlit_run__bad_flag(run, flags, problem):
 
 
 @pytest.mark.django_db(transaction=True)  # the start is recorded
-def test_fluxlit_run__flags_reach_children(run):
+def test_fluxlit_run__flags_reach_children(run, taken_port):
     """What was given on the command line is there for every process that reads the configuration."""
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(CommandError):
-        run("--port", str(other.getsockname()[1]), "--workers", "3", "--reload")
+    with pytest.raises(CommandError):
+        run("--port", taken_port, "--workers", "3", "--reload")
 
     config = conf.get_config()
     assert (config.workers, config.reload) == (3, True)
