@@ -166,6 +166,7 @@ class Child:
     restarts: int = 0
     has_served: bool = False
     told_load: SidecarLoad = field(default_factory=SidecarLoad)
+    """What gateway workers have last heard of it."""
     served_at: float = 0.0
     """When its process last became ready, by the supervisor's clock."""
     is_recycling: bool = False
@@ -669,7 +670,6 @@ class Supervisor:
             return
         load, told = process.load, child.told_load
         if load.sessions != told.sessions or abs(load.rss_bytes - told.rss_bytes) >= TOLD_RSS_STEP:
-            child.told_load = load
             self._tell_gateways()
         if self._is_too_large(child, load):
             child.is_recycling = True
@@ -709,6 +709,8 @@ class Supervisor:
             self._tell_gateways()
 
     def _tell_gateways(self) -> None:
+        for child in [*self.children, *self._draining]:
+            child.told_load = _load(child)
         message = encode_sidecars(self.statuses())
         for process in self._processes:
             if process.command.kind == GATEWAY:
@@ -729,8 +731,12 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _load(child: Child) -> SidecarLoad:
+    return SidecarLoad() if child.process is None else child.process.load
+
+
 def _status(child: Child) -> SidecarStatus:
-    load = SidecarLoad() if child.process is None else child.process.load
+    load = _load(child)
     return SidecarStatus(
         name=child.command.name,
         app=child.command.app,

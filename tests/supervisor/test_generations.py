@@ -420,6 +420,26 @@ async def test_load__told_to_gateways(tmp_path):
     assert told_times <= 5
 
 
+async def test_load__told_again_after_a_restart(tmp_path):
+    """A new process has told nothing yet: what it then has is news, though it be what the last one had."""
+    control, dying = tmp_path / "control", tmp_path / "dying"
+
+    def make_process(command, *rest):
+        words = ["ready", f"keep_control:{control}"]
+        if command.kind == "sidecar":
+            end = ["sleep:600"] if dying.exists() else [f"wait_for:{dying}", "leave:3"]
+            words = ["ready", "sleep:0.1", BUSY, *end]
+        return Process(fake(command.name, *words), *rest)
+
+    async with running(fake("gateway-0"), fake("default-0"), make_process=make_process) as run:
+        await until(lambda: control.exists() and sessions_told(control)[-1:] == [3])
+        dying.touch()
+        await run.until_event(EventKind.RESTARTED, "default-0")
+        await until(lambda: sessions_told(control)[-1] == 3)
+
+        assert 0 in sessions_told(control)[sessions_told(control).index(3) :]
+
+
 def sessions_told(path):
     """The sessions of the one sidecar, as a gateway worker was told one time after the other."""
     return [decode_sidecars(json.loads(line))[0].sessions for line in path.read_text().splitlines()]
