@@ -23,7 +23,7 @@ _URL_PASSWORD = re.compile(r"://[^\s'\"/:@]*:([^\s'\"]+)@")
 _ASSIGNMENT = re.compile(
     r"""([\w.-]*(?:secret|token|passw|credential|authorization|cookie|api[_-]?key|session[_-]?(?:id|key))[\w.-]*
         ['"]?\s*[:=]\s*(?:(?:bearer|basic)\s+)?)
-        ("[^"]*"|'[^']*'|[^\s'"&,;}\])]+)""",
+        ("[^"]*"|'[^']*'|\[REDACTED\]|[^\s'"&,;}\])]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
 

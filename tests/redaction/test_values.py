@@ -16,6 +16,7 @@ from fluxlit_django.redaction.values import Scrubber, secrets_of
         ("PGPASSWORD=hunter2 psql", "PGPASSWORD=[REDACTED] psql"),
         ("KeyError: 'token'", "KeyError: 'token'"),
         ("ModuleNotFoundError: No module named 'shop'", "ModuleNotFoundError: No module named 'shop'"),
+        ("http://[REDACTED]@h/?token=[REDACTED] refused", "http://[REDACTED]@h/?token=[REDACTED] refused"),
         ("/orders?fluxlit_sid=abc123&page=2", "/orders?fluxlit_sid=[REDACTED]&page=2"),
         ("the key is correct-horse-battery!", "the key is [REDACTED]!"),
     ],
