@@ -52,3 +52,17 @@ async def test_live_session__is_disconnected(admin, context, demo):
 
     await expect(admin.get_by_role("heading", name="Products")).to_be_visible()
     await expect(admin.get_by_text("admin@fernhill.example")).not_to_be_visible()
+
+
+async def test_start__fits_a_telephone(admin, demo):
+    """The settings of a start stand beside their names on a narrow screen: nothing is out of its sight."""
+    await admin.set_viewport_size({"width": 420, "height": 800})
+    await admin.goto(f"{demo.url}/admin/fluxlit/settingssnapshot/")
+    await admin.locator("#result_list tbody th a").first.click()
+    await expect(admin.get_by_role("heading", name="Settings at the start of")).to_be_visible()
+
+    hidden = await admin.locator(".fluxlit-scroll").evaluate_all(
+        "tables => tables.map(table => table.scrollWidth - table.clientWidth)"
+    )
+
+    assert {0} == set(hidden)
