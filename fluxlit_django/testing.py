@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT_S = 10.0
 _TRIAL = "_fluxlit_trial"
+_SHOWN = "_fluxlit_shown_page"
 _START_LIMIT_S = 90.0
 _READY = re.compile(r"ready in [\d.]+ s")
 _URL = re.compile(r"http://[\w.\[\]:-]+:\d+[^\s]*")
@@ -180,7 +181,7 @@ class FluxLitTestClient:
         at = AppTest.from_string(_SCRIPT, default_timeout=timeout)
         at.session_state[_TRIAL] = self._trial(target, page_overrides, headers, cookies)
         at.query_params.update(query_params or {})
-        return at.run()
+        return _stay(at.run())
 
     def select_page(
         self,
@@ -194,7 +195,7 @@ class FluxLitTestClient:
         if page_overrides is not None:
             at.session_state[_TRIAL] = replace(at.session_state[_TRIAL], overrides=page_overrides)
         at.query_params[page_key] = page
-        return at.run()
+        return _stay(at.run())
 
     def assert_no_streamlit_exception(self, at: AppTest) -> None:
         """See the function of this name."""
@@ -276,6 +277,7 @@ def find_app(target: FluxLit | str | None) -> FluxLit:
 def show_trial() -> None:
     """Show the app that the test put into the session state. The script under AppTest calls it."""
     import streamlit as st
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
 
     from fluxlit_django.pages import runner
 
@@ -288,7 +290,18 @@ def show_trial() -> None:
         cookies=trial.cookies,
         around=lambda: _as_in_the_test(trial),
     )
-    runner.show(trial.app, given)
+    try:
+        runner.show(trial.app, given)
+    finally:
+        context = get_script_run_ctx(suppress_warning=True)
+        st.session_state[_SHOWN] = "" if context is None else context.pages_manager.current_page_script_hash
+
+
+def _stay(at: AppTest) -> AppTest:
+    """Have the next run show the same page. AppTest remembers it in Streamlit 1.67, and does not in 1.57."""
+    if not hasattr(at, "_finished_page_script_hash") and _SHOWN in at.session_state:
+        at._page_hash = at.session_state[_SHOWN]
+    return at
 
 
 @contextlib.contextmanager

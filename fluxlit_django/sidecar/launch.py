@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import socket
 from collections.abc import Callable
@@ -83,6 +82,9 @@ def build_asgi_app(app: AppConfig, script: Path) -> Callable[..., Any]:
     if discovered.import_string is not None:
         asgi_app: Callable[..., Any] = import_from_string(discovered.import_string)
         return asgi_app
-    if app.script or "on_script_error" not in inspect.signature(streamlit.App).parameters:
+    if app.script:
+        return streamlit.App(script)
+    if not errors.handles_errors():
+        errors.install()
         return streamlit.App(script)
     return streamlit.App(script, on_script_error=errors.show_error)

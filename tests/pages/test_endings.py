@@ -106,7 +106,7 @@ def at() -> Iterator[AppTest]:
     viewer = FluxLitTestClient(app)
     viewer.force_login(get_user_model().objects.create_user("ann"))
     headers = {"Accept-Language": "de", "X-Request-ID": "an-id"}
-    at = AppTest.from_string(SCRIPT)
+    at = AppTest.from_string(SCRIPT, default_timeout=20)
     at.session_state["_fluxlit_trial"] = viewer._trial(None, None, headers, None)
     for kept in (LEFT, OPEN, INSIDE):
         kept.clear()
