@@ -45,7 +45,8 @@ def tests(session: nox.Session, django: str, streamlit: str) -> None:
     """The suite as scripts/test runs it; arguments go to pytest."""
     session.install(*requirements(str(session.python), django, streamlit))
     chosen = session.posargs or (NOT_IN_FRONT if streamlit == COMBINATIONS[0][2] else [])
-    session.run("python", "-X", "dev", "-W", "error", "-m", "pytest", *chosen)
+    warnings = ("-W", "error", "-W", "ignore:unclosed database:ResourceWarning")  # as in scripts/test
+    session.run("python", "-X", "dev", *warnings, "-m", "pytest", *chosen)
 
 
 def requirements(python: str, django: str, streamlit: str) -> list[str]:
