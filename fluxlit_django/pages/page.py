@@ -20,7 +20,7 @@ _RESERVED_SLUGS = {".", "..", "_stcore", "static"}
 class PageMeta:
     """How a page is shown; None leaves what there is without it.
 
-    The first four are as for `st.set_page_config`.
+    The first five are as for `st.set_page_config`.
     """
 
     page_title: str | None = None
@@ -28,6 +28,7 @@ class PageMeta:
     page_icon: str | None = None
     layout: Literal["centered", "wide"] | None = None
     initial_sidebar_state: Literal["auto", "expanded", "collapsed"] | None = None
+    menu_items: Mapping[str, str | None] | None = None
     breadcrumb: str | None = None
     """A caption in the sidebar."""
     order: int | None = None
@@ -40,6 +41,10 @@ class PageMeta:
     def __post_init__(self) -> None:
         _require_word("layout", self.layout, ("centered", "wide"))
         _require_word("initial_sidebar_state", self.initial_sidebar_state, ("auto", "expanded", "collapsed"))
+        given: object = self.menu_items
+        if given is not None and not isinstance(given, Mapping):
+            msg = f"menu_items is {given!r}. Use a dict such as {{'Get help': 'https://example.com'}}."
+            raise ValueError(msg)
         if self.order is not None and (isinstance(self.order, bool) or not isinstance(self.order, int)):
             msg = f"order is {self.order!r}. Use a whole number."
             raise ValueError(msg)

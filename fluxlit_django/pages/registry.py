@@ -47,6 +47,11 @@ class FluxLit:
         import_target: the app as `module:attribute`, as in `FLUXLIT_APP`; found out when it is loaded.
         session_store: where URL sessions are kept, for pages that ask for a `SessionStore`.
         api_options: arguments for the `NinjaAPI` behind `api`.
+        page_meta: how pages are shown that do not say so themselves, as far as `st.set_page_config` knows.
+            Of `site` it is set as an attribute: `site.page_meta = PageMeta(layout="wide")`.
+
+    Raises:
+        TypeError: `page_meta` is no `PageMeta`.
     """
 
     def __init__(
@@ -56,8 +61,10 @@ class FluxLit:
         import_target: str = "",
         session_store: SessionStore | None = None,
         api_options: Mapping[str, Any] | None = None,
+        page_meta: PageMeta | None = None,
     ) -> None:
         self.title = title
+        self.page_meta = PageMeta() if page_meta is None else page_meta
         self.import_target = import_target
         self.session_store = session_store
         self._api_options = dict(api_options or {})
@@ -67,6 +74,20 @@ class FluxLit:
 
     def __repr__(self) -> str:
         return f"<FluxLit {self.title!r}: {len(self._records)} pages>"
+
+    @property
+    def page_meta(self) -> PageMeta:
+        """How pages are shown that do not say so themselves.
+
+        Raises:
+            TypeError: it is set to what is no PageMeta.
+        """
+        return self._page_meta
+
+    @page_meta.setter
+    def page_meta(self, meta: PageMeta) -> None:
+        _check_meta(meta)
+        self._page_meta = meta
 
     @property
     def page_records(self) -> list[PageRecord]:

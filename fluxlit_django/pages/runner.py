@@ -9,7 +9,7 @@ import logging
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 from django.conf import settings
@@ -102,15 +102,21 @@ def show(app: FluxLit, given: Given | None = None) -> None:
         st.navigation(shown, position="hidden" if is_embedded else "sidebar").run()
 
 
-def page_config(record: PageRecord, app_title: str) -> PageMeta:
-    """What `st.set_page_config` is told of a page."""
-    meta = record.page_meta or PageMeta()
+def page_config(record: PageRecord, app: FluxLit) -> PageMeta:
+    """What `st.set_page_config` is told of a page: what it says itself, else what the app says of all."""
+    meta, default = record.page_meta or PageMeta(), app.page_meta
     return PageMeta(
-        page_title=meta.page_title or f"{record.title} · {app_title}",
-        page_icon=record.icon or meta.page_icon,
-        layout=meta.layout,
-        initial_sidebar_state=meta.initial_sidebar_state,
+        page_title=meta.page_title or default.page_title or f"{record.title} · {app.shown_title}",
+        page_icon=_icon(record) or default.page_icon,
+        layout=meta.layout or default.layout,
+        initial_sidebar_state=meta.initial_sidebar_state or default.initial_sidebar_state,
+        menu_items=default.menu_items if meta.menu_items is None else meta.menu_items,
     )
+
+
+def _icon(record: PageRecord) -> str | None:
+    """The page's own icon, in the navigation and in the browser's tab."""
+    return record.icon or (record.page_meta.page_icon if record.page_meta is not None else None)
 
 
 class _Visit:
@@ -118,7 +124,6 @@ class _Visit:
 
     def __init__(self, app: FluxLit, given: Given, known_context: PageContext | None = None) -> None:
         self._app = app
-        self._title = app.shown_title
         self._given = given
         self.records = app.shown_records
         self.context = known_context or _read_context(given)
@@ -177,14 +182,14 @@ class _Visit:
             if is_open
             else functools.partial(self._refuse, record, verdict),
             title=record.title,
-            icon=page_config(record, self._title).page_icon,
+            icon=_icon(record),
             url_path="" if is_default else record.slug,
             default=is_default,
             visibility="visible" if is_open else "hidden",
         )
 
     def _show_page(self, record: PageRecord) -> None:
-        _apply_config(page_config(record, self._title))
+        _apply_config(page_config(record, self._app))
         _show_breadcrumb(record.page_meta)
         self.context = self.context.at(record.path)
         request = di.Request(
@@ -207,7 +212,7 @@ class _Visit:
             _show_breadcrumb(_returned_meta(result, record))
 
     def _refuse(self, record: PageRecord, verdict: Verdict) -> None:
-        _apply_config(page_config(record, self._title))
+        _apply_config(page_config(record, self._app))
         if verdict is Verdict.FORBID:
             st.error(f"You may not open “{record.title}”.", icon=":material/block:")
             return
@@ -331,6 +336,7 @@ def _apply_config(meta: PageMeta) -> None:
         page_icon=meta.page_icon,
         layout=meta.layout,
         initial_sidebar_state=meta.initial_sidebar_state,
+        menu_items=cast(Any, meta.menu_items),  # Streamlit itself refuses keys that it does not know
     )
 
 

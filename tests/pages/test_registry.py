@@ -130,6 +130,18 @@ def test_page__meta_that_is_none() -> None:
         FluxLit().page("/", page_meta={"layout": "wide"})  # type: ignore[arg-type]
 
 
+def test_app__meta_that_is_none() -> None:
+    """Nor is it taken for all pages."""
+    with pytest.raises(TypeError, match=r"Use PageMeta\(layout='wide'\)"):
+        FluxLit().page_meta = {"layout": "wide"}  # type: ignore[assignment]
+
+
+def test_page_meta__menu_that_is_none() -> None:
+    """Menu items that are no mapping are refused with what they can be."""
+    with pytest.raises(ValueError, match=r"menu_items is 'help'. Use a dict such as \{'Get help'"):
+        PageMeta(menu_items="help")  # type: ignore[arg-type]
+
+
 def test_discover_pages__in_the_order_of_paths() -> None:
     """Modules that have `register` are called; private ones are not imported; all pages are then sorted."""
     app = FluxLit()

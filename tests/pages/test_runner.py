@@ -12,6 +12,8 @@ from tests.sidecar import process
 from tests.sidecar.process import Sidecar
 from tests.streamlit_protocol import Run, StreamlitClient
 
+CENTERED, WIDE = 0, 1  # `PageConfig.Layout` (Streamlit 1.67)
+
 
 @pytest.fixture(scope="module")
 def sidecar() -> Iterator[Sidecar]:
@@ -164,3 +166,24 @@ async def test_pages__without_a_root(tmp_path: Path) -> None:
     assert ["First", "Second"] == [
         page.page_name for page in first.navigation.app_pages if not page.is_hidden
     ]
+
+
+async def test_pages__shown_as_the_app_says(tmp_path: Path) -> None:
+    """What the app says of all pages holds for those that do not say it themselves."""
+    pages = (
+        "from fluxlit_django import FluxLit, PageMeta\n"
+        "menu = {'Get help': 'https://help.example.com/'}\n"
+        "app = FluxLit(title='Shop', page_meta=PageMeta(layout='wide', page_icon='🏪', menu_items=menu))\n"
+        "@app.page('/')\ndef start(st): pass\n"
+        "@app.page('/own', icon='🍵', page_meta=PageMeta(layout='centered', menu_items={}))\n"
+        "def own(st): pass\n"
+    )
+    env = write_app(tmp_path, "wide_app", pages) | {"FLUXLIT_APP": "wide_app.streamlit_pages:app"}
+    with process.running(env=env) as sidecar:
+        start = (await visit(sidecar)).page_config
+        own = (await visit(sidecar, "own")).page_config
+
+    assert ("Start · Shop", "emoji:🏪", WIDE) == (start["title"], start["favicon"], start["layout"])
+    assert "https://help.example.com/" == start["menu_items"].get_help_url
+    assert ("Own · Shop", "emoji:🍵", CENTERED) == (own["title"], own["favicon"], own.get("layout", CENTERED))
+    assert not getattr(own.get("menu_items"), "get_help_url", "")
