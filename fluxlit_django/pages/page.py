@@ -26,6 +26,7 @@ class PageMeta:
     page_title: str | None = None
     """Title of the browser's tab; by default the page's title and the app's."""
     page_icon: str | None = None
+    """Icon of the browser's tab, and of the navigation where the page has no `icon`."""
     layout: Literal["centered", "wide"] | None = None
     initial_sidebar_state: Literal["auto", "expanded", "collapsed"] | None = None
     menu_items: Mapping[str, str | None] | None = None

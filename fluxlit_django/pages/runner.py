@@ -107,7 +107,7 @@ def page_config(record: PageRecord, app: FluxLit) -> PageMeta:
     meta, default = record.page_meta or PageMeta(), app.page_meta
     return PageMeta(
         page_title=meta.page_title or default.page_title or f"{record.title} · {app.shown_title}",
-        page_icon=_icon(record) or default.page_icon,
+        page_icon=meta.page_icon or record.icon or default.page_icon,
         layout=meta.layout or default.layout,
         initial_sidebar_state=meta.initial_sidebar_state or default.initial_sidebar_state,
         menu_items=default.menu_items if meta.menu_items is None else meta.menu_items,
@@ -115,7 +115,7 @@ def page_config(record: PageRecord, app: FluxLit) -> PageMeta:
 
 
 def _icon(record: PageRecord) -> str | None:
-    """The page's own icon, in the navigation and in the browser's tab."""
+    """The page's icon in the navigation."""
     return record.icon or (record.page_meta.page_icon if record.page_meta is not None else None)
 
 

@@ -175,15 +175,17 @@ async def test_pages__shown_as_the_app_says(tmp_path: Path) -> None:
         "menu = {'Get help': 'https://help.example.com/'}\n"
         "app = FluxLit(title='Shop', page_meta=PageMeta(layout='wide', page_icon='🏪', menu_items=menu))\n"
         "@app.page('/')\ndef start(st): pass\n"
-        "@app.page('/own', icon='🍵', page_meta=PageMeta(layout='centered', menu_items={}))\n"
+        "@app.page('/own', icon='🍵', page_meta=PageMeta(layout='centered', page_icon='🫖', menu_items={}))\n"
         "def own(st): pass\n"
     )
     env = write_app(tmp_path, "wide_app", pages) | {"FLUXLIT_APP": "wide_app.streamlit_pages:app"}
     with process.running(env=env) as sidecar:
         start = (await visit(sidecar)).page_config
-        own = (await visit(sidecar, "own")).page_config
+        run = await visit(sidecar, "own")
+        own = run.page_config
 
     assert ("Start · Shop", "emoji:🏪", WIDE) == (start["title"], start["favicon"], start["layout"])
     assert "https://help.example.com/" == start["menu_items"].get_help_url
-    assert ("Own · Shop", "emoji:🍵", CENTERED) == (own["title"], own["favicon"], own.get("layout", CENTERED))
+    assert ("Own · Shop", "emoji:🫖", CENTERED) == (own["title"], own["favicon"], own.get("layout", CENTERED))
+    assert ["", "emoji:🍵"] == [page.icon for page in run.navigation.app_pages]
     assert not getattr(own.get("menu_items"), "get_help_url", "")
