@@ -14,7 +14,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 if engine := os.environ.get("TEST_SESSION_ENGINE"):
     SESSION_ENGINE = engine
-    SESSION_FILE_PATH = os.environ["TEST_SESSION_FILES"]
+    SESSION_FILE_PATH = os.environ.get("TEST_SESSION_FILES")
 FLUXLIT = {
     "SCRIPT": SCRIPT,
     "APPS": {
