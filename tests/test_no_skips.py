@@ -10,6 +10,7 @@ PLUGINS = ("-p", "no:randomly", "-p", "no:django", "-p", "no:asyncio")
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     """An empty test suite with the hooks under test."""
+    pytester.makeini("[pytest]")  # no file of a folder above counts
     pytester.makeconftest("from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport")
     return pytester
 
