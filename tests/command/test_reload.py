@@ -17,6 +17,7 @@ from tests.site import ROOT, Site, manage, running_site, site_environment
 from tests.streamlit_protocol import Closed, StreamlitClient
 
 DRAIN_S = 120
+REPLACED_WITHIN_S = 60  # two sidecars, then the worker, one after the other
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,7 @@ def ready_report(site: Site) -> dict:
 
 async def come_back(site: Site, client: StreamlitClient) -> None:
     """Wait for the gateway to close the socket, and reconnect as Streamlit's frontend does."""
+    client.timeout = REPLACED_WITHIN_S
     with pytest.raises(Closed) as closed:
         await client.collect()
     assert closed.value.code == 1012
