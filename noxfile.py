@@ -52,5 +52,6 @@ def tests(session: nox.Session, django: str, streamlit: str) -> None:
 def requirements(python: str, django: str, streamlit: str) -> list[str]:
     """What pip is asked for."""
     constraints = CONSTRAINTS.get((python, django, streamlit))
-    wanted = ["--editable", ".[test]", f"django=={django}.*", f"streamlit=={streamlit}.*"]
+    # ruff, as the tests ask whether the docs' code is formatted.
+    wanted = ["--editable", ".[test]", "ruff", f"django=={django}.*", f"streamlit=={streamlit}.*"]
     return [*wanted, "--constraint", constraints] if constraints else wanted
