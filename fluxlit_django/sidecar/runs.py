@@ -16,7 +16,7 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
 from fluxlit_django import logs
-from fluxlit_django.sidecar import database, streamlit_logs
+from fluxlit_django.sidecar import charts, database, streamlit_logs
 from fluxlit_django.sidecar.tuning import Activity
 
 PARALLEL_MODULE = "streamlit.runtime.parallel_coordinator"
@@ -59,6 +59,7 @@ def _counted(run_script: Callable[..., None], activity: Activity) -> Callable[..
         activity.begin()
         # The thread is the run's own, so that nobody after it finds the id.
         logs.request_id.set(streamlit_logs.request_id_of_session())
+        charts.remember_valid()
         try:
             run_script(*args, **kwargs)
         finally:
