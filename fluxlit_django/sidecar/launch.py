@@ -50,6 +50,7 @@ def serve_app(name: str) -> int:
     if config.reload:
         modules.protect()
         report_watchdog_availability()
+    ownership.keep_sessions()
     owners = ownership.FileOwners()
     owners.install()
     asgi_app = identity.Utf8Identity(build_asgi_app(app, script))

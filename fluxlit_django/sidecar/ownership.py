@@ -1,4 +1,4 @@
-"""A viewer's files are that viewer's: uploads go to one's own sessions, media come from them.
+"""A viewer's sessions and files are that viewer's: uploads go to one's own sessions, media come from them.
 
 The gateway lets nobody in who may not use the app, and Streamlit's ids cannot be guessed; but an address may
 be passed on, and then Streamlit (1.67) gives the file to whoever asks. Anonymous viewers count as one.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamlit import runtime
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -74,6 +75,30 @@ class FileOwners:
             return url
 
         return wrapper
+
+
+def keep_sessions() -> None:
+    """Have a session resumed for its own viewer only. Call once."""
+    # Streamlit 1.67 sees to it by itself; 1.57 resumes a session for whoever knows its id.
+    if not hasattr(AppSession, "matches_user_info"):
+        runtime.Runtime.connect_session = resuming_own(  # type: ignore[method-assign]
+            runtime.Runtime.connect_session
+        )
+
+
+def resuming_own(connect_session: Callable[..., str]) -> Callable[..., str]:
+    """`Runtime.connect_session` of Streamlit, for which another viewer's session is one that is not there."""
+
+    @functools.wraps(connect_session)
+    def wrapper(
+        self: Any, client: Any, user_info: Any, existing_session_id: str | None = None, **options: Any
+    ) -> str:
+        known = self._session_mgr.get_session_info(existing_session_id) if existing_session_id else None
+        if known is not None and _user_id(known.session._user_info) != _user_id(user_info):
+            existing_session_id = None
+        return connect_session(self, client, user_info, existing_session_id, **options)
+
+    return wrapper
 
 
 class OwnFilesOnly:

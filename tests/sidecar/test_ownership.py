@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from fluxlit_django.sidecar.ownership import FileOwners, OwnFilesOnly
+from fluxlit_django.sidecar.ownership import FileOwners, OwnFilesOnly, resuming_own
 
 
 async def pass_on(scope, receive, send):
@@ -62,3 +64,27 @@ def test_owners__remember_the_newest():
 async def test_upload__without_a_runtime():
     """Before Streamlit's runtime is there, an upload is its to refuse."""
     assert 200 == await status_of("/_stcore/upload_file/s/f", "1", FileOwners())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "viewer", "resumed"),
+    [
+        ("s1", {"id": "1", "email": "new@example.com"}, "s1"),
+        ("s1", {"id": "2"}, None),
+        ("s1", {}, None),
+        ("s-anonymous", {}, "s-anonymous"),
+        ("s-anonymous", {"id": "1"}, None),
+        ("s-unknown", {"id": "1"}, "s-unknown"),
+        (None, {"id": "1"}, None),
+    ],
+)
+def test_sessions__resumed_by_their_viewer(wanted, viewer, resumed):
+    """Another viewer's session counts as one that is not there; Streamlit says of one that is not."""
+    owners = {"s1": {"id": "1"}, "s-anonymous": {}}
+    infos = {key: SimpleNamespace(session=SimpleNamespace(_user_info=info)) for key, info in owners.items()}
+    runtime = SimpleNamespace(_session_mgr=SimpleNamespace(get_session_info=infos.get))
+    connect = resuming_own(
+        lambda self, client, user_info, existing_session_id, **options: existing_session_id
+    )
+
+    assert resumed == connect(runtime, client=None, user_info=viewer, existing_session_id=wanted)
