@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import resource
-import sys
-from pathlib import Path
 
 from streamlit import runtime
 
 from fluxlit_django.control import ControlLine, SidecarLoad, encode_load
+from fluxlit_django.sidecar.memory import resident_bytes
 from fluxlit_django.sidecar.tuning import Activity
 
 INTERVAL_S = 2.0
-
-_STATM = Path("/proc/self/statm")
 
 
 async def report_load(line: ControlLine, activity: Activity, now: asyncio.Event) -> None:
@@ -44,12 +39,3 @@ def count_sessions() -> tuple[int, int]:
     sessions = runtime.get_instance()._session_mgr
     active = sessions.num_active_sessions()
     return active, sessions.num_sessions() - active
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now; where the system does not tell (macOS), the most it ever held."""
-    try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

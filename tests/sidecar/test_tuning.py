@@ -8,8 +8,9 @@ import pytest
 
 from fluxlit_django.sidecar.tuning import (
     LONGEST_WAIT_S,
-    MOST_RUNS,
+    MOST_GROWTH,
     QUIET_S,
+    REST,
     Activity,
     Load,
     collect_when_idle,
@@ -29,17 +30,21 @@ from tests.streamlit_protocol import StreamlitClient
         (Load(running=0, runs=1, quiet_s=0, waiting_s=LONGEST_WAIT_S), 0),
         (Load(running=1, runs=1, quiet_s=99, waiting_s=1), LONGEST_WAIT_S - 1),
         (Load(running=1, runs=1, quiet_s=0, waiting_s=LONGEST_WAIT_S + 1), 0),
-        (Load(running=1, runs=MOST_RUNS, quiet_s=0, waiting_s=0), 0),
+        (Load(running=0, runs=1, quiet_s=99, waiting_s=99, rest_s=5), 0),
+        (Load(running=0, runs=1, quiet_s=99, waiting_s=1, rest_s=5), 5),
+        (Load(running=0, runs=1, quiet_s=0, waiting_s=1, rest_s=QUIET_S / 2), QUIET_S),
+        (Load(running=1, runs=1, quiet_s=0, waiting_s=0, rest_s=5, growth=MOST_GROWTH), 0),
+        (Load(running=1, runs=0, quiet_s=0, waiting_s=0, growth=MOST_GROWTH), None),
     ],
 )
 def test_seconds_until_collection__loads(load: Load, expected: float | None) -> None:
-    """Collect after a pause, or after a long time or many runs without one; never for nothing."""
+    """Collect after a pause, or without one after a long time or much growth; never for nothing."""
     assert expected == seconds_until_collection(load)
 
 
 async def test_activity__counts_from_other_threads() -> None:
     """What script threads write, the loop reads."""
-    activity = Activity(asyncio.get_running_loop(), clock=lambda: 5.0)
+    activity = Activity(asyncio.get_running_loop(), clock=lambda: 5.0, memory=lambda: 100)
 
     def run_script() -> None:
         activity.begin()
@@ -50,6 +55,24 @@ async def test_activity__counts_from_other_threads() -> None:
     thread.join()
 
     assert Load(running=1, runs=1, quiet_s=0, waiting_s=0) == activity.load()
+
+
+async def test_activity__collecting() -> None:
+    """After a collection, reruns and memory count anew, and what it took is made up for by a rest."""
+    now, held = 10.0, 500
+    activity = Activity(asyncio.get_running_loop(), clock=lambda: now, memory=lambda: held)
+    activity.begin()
+    activity.count_run()
+    held = 700
+    before = activity.load()
+
+    with activity.collecting():
+        now, held = 10.5, 600
+    now, held = 11.5, 650
+    after = activity.load()
+
+    assert (1, 200, 0.0) == (before.runs, before.growth, before.rest_s)
+    assert (0, 50, REST * 0.5 - 1) == (after.runs, after.growth, after.rest_s)
 
 
 async def test_activity__idle_when_the_last_script_ends() -> None:
