@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -52,6 +53,72 @@ def show(logging_setting: object = None, **environment: str) -> list[str]:
         check=True,
     )
     return done.stderr.splitlines()
+
+
+class Writes(io.StringIO):
+    """A stream that remembers each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append(text)
+        return len(text)
+
+
+def record(message: str, *, is_access: bool) -> logging.LogRecord:
+    name = logs.ACCESS_LOGGER if is_access else "shop"
+    return logging.LogRecord(name, logging.INFO, __file__, 1, message, None, None)
+
+
+async def test_handler__access_lines_together() -> None:
+    """The access lines of one turn of the loop are one write, in their order."""
+    stream = Writes()
+    handler = logs.Handler(stream)
+
+    handler.handle(record("one", is_access=True))
+    handler.handle(record("two", is_access=True))
+    before = list(stream.writes)
+    await asyncio.sleep(0)
+    handler.handle(record("three", is_access=True))
+    await asyncio.sleep(0)
+
+    assert ([], ["one\ntwo\n", "three\n"]) == (before, stream.writes)
+
+
+async def test_handler__other_lines_at_once() -> None:
+    """Whatever else is logged is written at once, from a thread too, behind what came before."""
+    stream = Writes()
+    handler = logs.Handler(stream)
+
+    handler.handle(record("one", is_access=True))
+    handler.handle(record("two", is_access=False))
+    handler.handle(record("three", is_access=True))
+    await asyncio.to_thread(handler.handle, record("four", is_access=False))
+
+    assert ["one\ntwo\n", "three\nfour\n"] == stream.writes
+
+
+def test_handler__no_loop() -> None:
+    """Where no loop runs, there is nothing to wait for."""
+    stream = Writes()
+
+    logs.Handler(stream).handle(record("one", is_access=True))
+
+    assert ["one\n"] == stream.writes
+
+
+def test_handler__line_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that fails is reported as Python reports such, and those after it are written."""
+    stream = Writes()
+    handler = logs.Handler(stream)
+
+    handler.handle(logging.LogRecord("shop", logging.INFO, __file__, 1, "%d", ("no number",), None))
+    handler.handle(record("two", is_access=False))
+
+    assert ["two\n"] == stream.writes
+    assert "--- Logging error ---" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("debug", ["", "1"])

@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 from fluxlit_django.logs import json_line
@@ -32,10 +32,11 @@ class Output:
         self._progress = ""
         self._is_gone = False
 
-    def line(self, name: str, text: str) -> None:
-        """Show one line of a child."""
+    def lines(self, name: str, texts: Sequence[str]) -> None:
+        """Show lines of a child, in one go: a busy gateway's come faster than each could be written alone."""
         prefix = f"{name:<{self._width}} |"
-        self.text(f"{_DIM.format(prefix) if self._colour else prefix} {text}\n")
+        prefix = _DIM.format(prefix) if self._colour else prefix
+        self.text("".join(f"{prefix} {text}\n" for text in texts))
 
     def text(self, text: str) -> None:
         """Show text as it is, above the progress line."""
@@ -73,14 +74,13 @@ class JsonOutput(Output):
         super().__init__(stream)
         self.is_terminal = False
 
-    def line(self, name: str, text: str) -> None:
-        """Show one line of a child, under its name."""
-        self._write(f"{json_line(name, text)}\n")
+    def lines(self, name: str, texts: Sequence[str]) -> None:
+        """Show lines of a child, each under its name."""
+        self._write("".join(f"{json_line(name, text)}\n" for text in texts))
 
     def text(self, text: str) -> None:
         """Show what is meant for people, line by line."""
-        for line in filter(None, map(str.strip, text.splitlines())):
-            self.line("supervisor", line)
+        self.lines("supervisor", [line for line in map(str.strip, text.splitlines()) if line])
 
     def progress(self, text: str) -> None:
         """Show what is waited for."""
@@ -109,8 +109,7 @@ class OutputHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record, a traceback under it."""
-        for line in self.format(record).splitlines():
-            self._output.line("supervisor", line)
+        self._output.lines("supervisor", self.format(record).splitlines())
 
 
 class StartScreen:

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fluxlit_django.control import (
@@ -29,8 +29,8 @@ LINE_LIMIT = 16 * 1024  # bytes; what is longer is shown in pieces of this size
 EMPTY_REPORTS = 2  # in a row; one alone may be older than the last session
 OUTPUT_DRAIN_S = 0.5  # a descendant that left the group may hold the pipe open for ever
 
-ShowLine = Callable[[str, str], None]
-"""Shows a child's line: its name, the text."""
+ShowLines = Callable[[str, Sequence[str]], None]
+"""Shows lines of a child that came together: its name, the texts."""
 
 
 class ProcessState(enum.Enum):
@@ -54,7 +54,7 @@ class Process:
         command: Command,
         environment: Mapping[str, str],
         listener: socket.socket | None,
-        show_line: ShowLine,
+        show_lines: ShowLines,
     ) -> None:
         self.command = command
         self.state = ProcessState.NEW
@@ -66,7 +66,7 @@ class Process:
         """Called whenever a sidecar has told its load."""
         self._environment = environment
         self._listener = listener
-        self._show_line = show_line
+        self._show_lines = show_lines
         self._line: ControlLine | None = None
         self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
@@ -90,7 +90,7 @@ class Process:
         Raises:
             OSError: the system could not start a process.
         """
-        output = _Output(self._take_line)
+        output = _Output(self._take_lines)
         with contextlib.ExitStack() as failure, contextlib.ExitStack() as handed_down:
             ours, theirs = socket.socketpair()
             handed_down.callback(theirs.close)
@@ -192,10 +192,10 @@ class Process:
             start_new_session=True,
         )
 
-    def _take_line(self, raw: bytes) -> None:
-        text = raw.decode(errors="replace").rstrip("\r")
-        self.last_lines.append(text)
-        self._show_line(self.command.name, text)
+    def _take_lines(self, raw: Sequence[bytes]) -> None:
+        texts = [line.decode(errors="replace").rstrip("\r") for line in raw]
+        self.last_lines.extend(texts)
+        self._show_lines(self.command.name, texts)
 
     async def _listen(self, line: ControlLine) -> None:
         try:
@@ -236,8 +236,8 @@ class Process:
 class _Output(asyncio.Protocol):
     """Cuts a child's output into lines, holding no more than one of them."""
 
-    def __init__(self, take_line: Callable[[bytes], None]) -> None:
-        self._take_line = take_line
+    def __init__(self, take_lines: Callable[[Sequence[bytes]], None]) -> None:
+        self._take_lines = take_lines
         self._rest = b""
         self._closed = asyncio.Event()
         self._transport: asyncio.BaseTransport | None = None
@@ -246,16 +246,17 @@ class _Output(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._take_pieces(line)
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        lines = [piece for line in whole for piece in _pieces(line)]
         while len(self._rest) >= LINE_LIMIT:
-            self._take_line(self._rest[:LINE_LIMIT])
+            lines.append(self._rest[:LINE_LIMIT])
             self._rest = self._rest[LINE_LIMIT:]
+        if lines:
+            self._take_lines(lines)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._rest:
-            self._take_line(self._rest)
+            self._take_lines([self._rest])
         self._closed.set()
 
     async def wait_closed(self, timeout_s: float) -> None:
@@ -268,9 +269,10 @@ class _Output(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _take_pieces(self, line: bytes) -> None:
-        for start in range(0, max(len(line), 1), LINE_LIMIT):
-            self._take_line(line[start : start + LINE_LIMIT])
+
+def _pieces(line: bytes) -> list[bytes]:
+    """A line, in pieces where it is longer than one may be."""
+    return [line[start : start + LINE_LIMIT] for start in range(0, max(len(line), 1), LINE_LIMIT)]
 
 
 def describe_exit(code: int) -> str:

@@ -36,7 +36,7 @@ from fluxlit_django.supervisor.operator_line import (
     Identity,
     own_project,
 )
-from fluxlit_django.supervisor.process import Process, ShowLine, describe_exit
+from fluxlit_django.supervisor.process import Process, ShowLines, describe_exit
 from fluxlit_django.supervisor.recovery import Recovery, RecoveryRules, spread
 from fluxlit_django.supervisor.sockets import SidecarSockets, bind_public_socket, generation_name
 
@@ -134,7 +134,7 @@ class ProcessFactory(Protocol):
         command: Command,
         environment: Mapping[str, str],
         listener: socket.socket | None,
-        show_line: ShowLine,
+        show_lines: ShowLines,
         /,
     ) -> Process: ...
 
@@ -180,13 +180,13 @@ class Child:
 class Supervisor:
     """Owns every socket and every child of one `fluxlit_run`.
 
-    Everything after `show_line` is a seam: what to run, how it is started, the clock, the patience.
+    Everything after `show_lines` is a seam: what to run, how it is started, the clock, the patience.
     """
 
     def __init__(
         self,
         config: Config,
-        show_line: ShowLine,
+        show_lines: ShowLines,
         *,
         hooks: Sequence[Hook] = (),
         watcher: Changes | None = None,
@@ -204,7 +204,7 @@ class Supervisor:
         self.port = config.gateway_port
         self.inbox: asyncio.Queue[signal.Signals | BaseException | frozenset[Path]] = asyncio.Queue()
         """What the loop waits for: a signal, a failure of its own tasks, or files that changed."""
-        self._show_line = show_line
+        self._show_lines = show_lines
         self._hooks = hooks
         self._watcher = watcher
         self._commands = child_command.commands(config) if commands is None else commands
@@ -422,7 +422,7 @@ class Supervisor:
         Raises:
             OSError: the system could not start one.
         """
-        process = self._make_process(child.command, self._environment, child.listener, self._show_line)
+        process = self._make_process(child.command, self._environment, child.listener, self._show_lines)
         await process.start()
         process.on_load = functools.partial(self._take_load, process)
         self._processes.add(process)
@@ -491,7 +491,7 @@ class Supervisor:
 
     async def _run_job(self, command: Command) -> None:
         """Run what ends by itself. Nothing depends on it, so that it fails is worth one line."""
-        process = self._make_process(command, self._environment, None, self._show_line)
+        process = self._make_process(command, self._environment, None, self._show_lines)
         try:
             await process.start()
         except OSError as exc:

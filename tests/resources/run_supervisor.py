@@ -16,11 +16,12 @@ def tell(event: Event) -> None:
     print("event", event.kind.value, event.child, flush=True)
 
 
-def show_line(name: str, text: str) -> None:
-    print(name, text, flush=True)
+def show_lines(name: str, texts: list[str]) -> None:
+    for text in texts:
+        print(name, text, flush=True)
 
 
 children = [fake(name, *words) for name, words in json.loads(sys.argv[1]).items()]
 config = Config(gateway_port=0, apps=(AppConfig("default", ""),))
-supervisor = Supervisor(config, show_line, hooks=[tell], commands=children, patience=PATIENCE)
+supervisor = Supervisor(config, show_lines, hooks=[tell], commands=children, patience=PATIENCE)
 sys.exit(asyncio.run(supervisor.run()))

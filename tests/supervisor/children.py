@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from fluxlit_django.conf import AppConfig, Config
@@ -44,8 +44,8 @@ class Running:
         self.events.append(event)
         self._changed.set()
 
-    def show_line(self, name: str, text: str) -> None:
-        self.lines.append((name, text))
+    def show_lines(self, name: str, texts: Sequence[str]) -> None:
+        self.lines.extend((name, text) for text in texts)
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10) -> None:
@@ -75,7 +75,9 @@ async def running(*children: Command, config: Config = CONFIG, hooks=(), **optio
     """Run a supervisor over fake children; whatever still runs at the end is killed."""
     run = Running()
     options = {"patience": PATIENCE, "rules": RULES, "jitter": lambda delay: delay, **options}
-    run.supervisor = Supervisor(config, run.show_line, hooks=[*hooks, run.hook], commands=children, **options)
+    run.supervisor = Supervisor(
+        config, run.show_lines, hooks=[*hooks, run.hook], commands=children, **options
+    )
     run.task = asyncio.create_task(run.supervisor.run())
     try:
         yield run

@@ -29,16 +29,27 @@ def test_output__line():
     """Names are padded, so that lines of all children stand in one column."""
     stream = io.StringIO()
 
-    Output(stream, width=10).line("gateway-0", "hello")
+    Output(stream, width=10).lines("gateway-0", ["hello"])
 
     assert stream.getvalue() == "gateway-0  | hello\n"
+
+
+def test_output__lines_together():
+    """Lines that came together are one write, each under its child's name."""
+    stream = Terminal()
+    writes = []
+    stream.write = writes.append
+
+    Output(stream).lines("gateway-0", ["one", "two"])
+
+    assert writes == ["gateway-0 | one\ngateway-0 | two\n"]
 
 
 def test_output__line_in_colour():
     """A child's name is dim, its line is as it came."""
     stream = Terminal()
 
-    Output(stream, colour=True).line("gateway-0", "hello")
+    Output(stream, colour=True).lines("gateway-0", ["hello"])
 
     assert stream.getvalue() == "\x1b[2mgateway-0 |\x1b[0m hello\n"
 
@@ -50,8 +61,8 @@ def test_json_output():
 
     output.progress("Starting a-0 ...")
     output.progress("")
-    output.line("a-0", "hello")
-    output.line("a-0", '{"message": "own"}')
+    output.lines("a-0", ["hello"])
+    output.lines("a-0", ['{"message": "own"}'])
     output.text("\n  FluxLit\n\n  ready in 1.0 s\n")
 
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -69,8 +80,8 @@ def test_output__reader_gone():
     stream = ClosedPipe()
     output = Output(stream)
 
-    output.line("gateway-0", "one")
-    output.line("gateway-0", "two")
+    output.lines("gateway-0", ["one"])
+    output.lines("gateway-0", ["two"])
 
     assert stream.writes == 1
 
@@ -79,7 +90,7 @@ def test_output__ascii_stream():
     """A stream that cannot show a character shows its code."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
 
-    Output(stream).line("gateway-0", "5 €")
+    Output(stream).lines("gateway-0", ["5 €"])
 
     assert stream.buffer.getvalue() == b"gateway-0 | 5 \\u20ac\n"
 

@@ -24,7 +24,7 @@ async def started(*words, command=None, environment=None):
             command or fake("default-0", *words),
             {**os.environ, **(environment or {})},
             listener,
-            lambda name, text: lines.append((name, text)),
+            lambda name, texts: lines.extend((name, text) for text in texts),
         )
         try:
             await process.start()

@@ -85,7 +85,7 @@ class Command(BaseCommand):
         notifier, recorder = Notifier.from_environment(os.environ), make_recorder(config)
         supervisor = Supervisor(
             config,
-            output.line,
+            output.lines,
             hooks=[screen, notifier, recorder],
             watcher=find_watcher(config),
             jobs=assets_job(config),
