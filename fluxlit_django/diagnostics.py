@@ -27,7 +27,7 @@ from django.utils.module_loading import import_string
 from fluxlit_django import __version__, client, conf
 from fluxlit_django.conf import AppConfig, Config, Problem
 from fluxlit_django.exceptions import ConfigError
-from fluxlit_django.gateway import headers, routing
+from fluxlit_django.gateway import headers, paths
 from fluxlit_django.metrics import settings as metric_settings
 from fluxlit_django.pages import discovery
 from fluxlit_django.pages.registry import FluxLit
@@ -376,7 +376,7 @@ def _is_login_served(config: Config) -> bool:
         parts = urlsplit(resolve_url(settings.LOGIN_URL))
     except NoReverseMatch:
         return False
-    return bool(parts.netloc) or routing.resolves_in_django(routing.split_root(config.root_path, parts.path))
+    return bool(parts.netloc) or paths.resolves_in_django(paths.split_root(config.root_path, parts.path))
 
 
 def _pages(config: Config) -> Iterator[Problem]:
@@ -409,7 +409,7 @@ def _shadowed(app: AppConfig, found: FluxLit) -> Iterator[Problem]:
     for record in found.page_records:
         path = f"{app.mount}{record.path}"
         for address in dict.fromkeys((path, f"{path.rstrip('/')}/")):
-            if routing.resolves_in_django(address):
+            if paths.resolves_in_django(address):
                 message = f"{record.owner} is at {path}, and your URLs have something at {address}."
                 yield Problem("fluxlit.W024", message, "Give one of them another path; your URLs come first.")
                 break

@@ -23,8 +23,8 @@ from fluxlit_django.conf import AppConfig, get_config
 from fluxlit_django.gateway import access, affinity, assets, observation
 from fluxlit_django.gateway.access import Verdict
 from fluxlit_django.gateway.affinity import Affinity
+from fluxlit_django.gateway.paths import find_app
 from fluxlit_django.gateway.responses import UNDECIDED_TEXT
-from fluxlit_django.gateway.routing import find_app
 from fluxlit_django.gateway.runtime import get_runtime
 from fluxlit_django.trust import sessions
 

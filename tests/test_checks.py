@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.core import checks
 
 from fluxlit_django.checks import check_settings
+
+ROOT = Path(__file__).parents[1]
 
 
 def ids(found: list[checks.CheckMessage]) -> list[str | None]:
@@ -60,3 +66,24 @@ def test_checks__are_registered(settings) -> None:
     settings.FLUXLIT = {"WORKERS": "many"}
 
     assert ["fluxlit.E001"] == ids(checks.run_checks(tags=["fluxlit"]))
+
+
+@pytest.mark.parametrize(
+    ("then", "unwanted"),
+    [
+        pytest.param("", ["aiohttp", "starlette", "streamlit", "fluxlit_django.diagnostics"], id="manage.py"),
+        pytest.param(
+            "import fluxlit_django.management.commands.fluxlit_run",
+            ["aiohttp", "starlette", "streamlit"],
+            id="supervisor",
+        ),
+        pytest.param("import fluxlit_django.sidecar.launch", ["aiohttp", "streamlit.web.cli"], id="sidecar"),
+    ],
+)
+def test_setup__imports_what_is_needed(then: str, unwanted: list[str]) -> None:
+    """No process of a project waits for what only another one needs: aiohttp alone takes 0.2 s."""
+    code = f"import django, sys\ndjango.setup()\n{then}\nprint([m for m in {unwanted} if m in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert "[]\n" == done.stdout

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-from django.urls import Resolver404, resolve
 
 from fluxlit_django.conf import AppConfig
 from fluxlit_django.gateway import (
@@ -18,6 +16,7 @@ from fluxlit_django.gateway import (
     limits,
     observation,
     origin,
+    paths,
     responses,
     routes,
 )
@@ -39,8 +38,6 @@ STREAM_PATH = "/_stcore/stream"
 
 logger = logging.getLogger(__name__)
 
-_OUR_URLS, _DOCUMENT = "fluxlit", "document"  # names in `fluxlit_django.urls`
-
 
 class Way(enum.Enum):
     """Where an HTTP request is answered."""
@@ -49,28 +46,6 @@ class Way(enum.Enum):
     ASSET = "the frontend on disk"
     SIDECAR = "a sidecar"
     NOWHERE = "nowhere"
-
-
-def find_app(apps: Sequence[AppConfig], path: str) -> AppConfig | None:
-    """The app whose mount a path is under; of several, the one with the longest mount."""
-    under = [app for app in apps if path == app.mount or path.startswith(f"{app.mount}/")]
-    return max(under, key=lambda app: len(app.mount), default=None)
-
-
-def split_root(root_path: str, path: str) -> str:
-    """A path without the public prefix, whether the proxy in front has cut it off already or not."""
-    if root_path and (path == root_path or path.startswith(f"{root_path}/")):
-        return path[len(root_path) :] or "/"
-    return path
-
-
-def resolves_in_django(path: str) -> bool:
-    """Whether the project's URLconf knows a path, our own document aside, which it may include."""
-    try:
-        match = resolve(path)
-    except Resolver404:
-        return False
-    return not (_OUR_URLS in match.app_names and match.url_name == _DOCUMENT)
 
 
 class HttpRouter:
@@ -112,7 +87,7 @@ class HttpRouter:
             seen.refuse(Refusal.URL_TOO_LONG)
             await responses.send_text(send, 414, "URI Too Long.")
             return
-        path = split_root(self._runtime.config.root_path, scope["path"])
+        path = paths.split_root(self._runtime.config.root_path, scope["path"])
         if scope["method"] in {"GET", "HEAD"}:
             if path == self._liveness_path:
                 seen.dispatch = Dispatch.PROBE
@@ -129,7 +104,7 @@ class HttpRouter:
         await self._send_on(scope, receive, send, path=path, seen=seen)
 
     async def _send_on(self, scope: Any, receive: Any, send: Any, *, path: str, seen: Observation) -> None:
-        app = find_app(self._runtime.config.apps, path)
+        app = paths.find_app(self._runtime.config.apps, path)
         below = path[len(app.mount) :] if app is not None else path
         route = self._find_route(below)
         way = self._choose(app, path, below, is_route=route is not None)
@@ -162,7 +137,7 @@ class HttpRouter:
             return Way.SIDECAR if is_route else Way.NOWHERE
         if below.startswith("/static/") and below[1:] in self._assets:
             return Way.ASSET
-        if resolves_in_django(path):
+        if paths.resolves_in_django(path):
             return Way.DJANGO
         if below[1:] in self._assets:
             return Way.ASSET
@@ -238,7 +213,7 @@ class HttpRouter:
                 receive,
                 send,
                 app=app,
-                path=upstream_path(self._runtime.config.root_path, scope["raw_path"]),
+                path=paths.upstream_path(self._runtime.config.root_path, scope["raw_path"]),
                 viewer=decision.viewer,
                 request_id=seen.request_id,
                 max_body=route.max_body,
@@ -313,14 +288,14 @@ class WebSocketRouter:
             await self._serve(scope, *seen.wrap_socket(receive, send), seen)
 
     async def _serve(self, scope: Any, receive: Any, send: Any, seen: Observation) -> None:
-        path = split_root(self._runtime.config.root_path, scope["path"])
-        app = find_app(self._runtime.config.apps, path)
+        path = paths.split_root(self._runtime.config.root_path, scope["path"])
+        app = paths.find_app(self._runtime.config.apps, path)
         if app is not None and path == f"{app.mount}{STREAM_PATH}":
             seen.dispatch, seen.app = Dispatch.STREAMLIT, app.name
             consumer = StreamlitConsumer(
                 runtime=self._runtime,
                 app=app,
-                path=upstream_path(self._runtime.config.root_path, scope["raw_path"]),
+                path=paths.upstream_path(self._runtime.config.root_path, scope["raw_path"]),
                 request_id=seen.request_id,
             )
             await consumer(scope, receive, send)
@@ -331,11 +306,3 @@ class WebSocketRouter:
         else:
             await receive()
             await responses.deny_socket(send, scope, 404, "Not Found.")
-
-
-def upstream_path(root_path: str, raw_path: bytes) -> bytes:
-    """The path that a sidecar is asked for: the public one, byte for byte, the prefix included."""
-    root = root_path.encode()
-    if root and not (raw_path == root or raw_path.startswith(root + b"/")):
-        return root + raw_path
-    return raw_path

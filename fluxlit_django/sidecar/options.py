@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from django.utils.crypto import salted_hmac
 from streamlit import config as streamlit_config
 from streamlit.config_option import ConfigOption
 from streamlit.errors import Error as StreamlitError
-from streamlit.web import bootstrap, cli
+from streamlit.web import bootstrap
 
 from fluxlit_django.conf import MIB, AppConfig, Config
 from fluxlit_django.exceptions import ConfigError
@@ -80,6 +81,11 @@ def read_environment(script: str) -> dict[str, Any]:
 
     Streamlit 1.67 leaves these variables to its command line's parser, so that parser is asked.
     """
+    if not any(name.startswith("STREAMLIT_") for name in os.environ):
+        return {}
+    # Only then: to import the command line takes 5 % of a start.
+    from streamlit.web import cli
+
     group = click.Context(cli.main, info_name="streamlit", auto_envvar_prefix="STREAMLIT")
     with cli.main_run.make_context("run", [script], parent=group) as context:
         return {name: value for name, value in context.params.items() if name not in {"target", "args"}}

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.urls import include, path
 
 from fluxlit_django.conf import AppConfig, Config
-from fluxlit_django.gateway import assets, routing
+from fluxlit_django.gateway import assets
 from fluxlit_django.gateway.access import Decision, Gatekeeper, Verdict
 from fluxlit_django.gateway.routing import HttpRouter, WebSocketRouter
 from fluxlit_django.gateway.runtime import Runtime
@@ -233,59 +233,6 @@ async def test_way__no_app_at_the_root() -> None:
     assert "django" == way_of(await call(router, http_scope("/_stcore/health")))
     assert "django" == way_of(await call(router, http_scope("/favicon.png")))
     assert "sidecar" == way_of(await call(router, http_scope("/open/_stcore/health")))
-
-
-@pytest.mark.parametrize(
-    ("target", "mount"),
-    [
-        ("/", ""),
-        ("/page", ""),
-        ("/open", "/open"),
-        ("/open/", "/open"),
-        ("/open/page", "/open"),
-        ("/openly", ""),
-        ("/open/deep", "/open/deep"),
-        ("/open/deep/x", "/open/deep"),
-        ("/open/deeper", "/open"),
-        ("/Open", ""),
-    ],
-)
-def test_find_app__longest_mount(target: str, mount: str) -> None:
-    """Of several mounts above a path the longest has it."""
-    app = routing.find_app(APPS, target)
-
-    assert app is not None
-    assert mount == app.mount
-
-
-def test_find_app__under_no_mount() -> None:
-    """There may be none."""
-    assert routing.find_app(APPS[1:], "/elsewhere") is None
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [("/base", "/"), ("/base/", "/"), ("/base/x", "/x"), ("/basement", "/basement"), ("/x/base", "/x/base")],
-)
-def test_split_root(path: str, expected: str) -> None:
-    """The prefix is taken away where a proxy left it, and nothing else is."""
-    assert expected == routing.split_root("/base", path)
-    assert path == routing.split_root("", path)
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        (b"/base/a%2Fb", b"/base/a%2Fb"),
-        (b"/a%2Fb", b"/base/a%2Fb"),
-        (b"/base", b"/base"),
-        (b"/basement", b"/base/basement"),
-    ],
-)
-def test_upstream_path(raw: bytes, expected: bytes) -> None:
-    """A sidecar is asked for the public path, whichever half of it came here."""
-    assert expected == routing.upstream_path("/base", raw)
-    assert raw == routing.upstream_path("", raw)
 
 
 @pytest.mark.parametrize("prefix", ["", "/base"], ids=["stripping", "keeping"])
