@@ -71,7 +71,7 @@ def test_checks__are_registered(settings) -> None:
 @pytest.mark.parametrize(
     ("then", "unwanted"),
     [
-        pytest.param("", ["aiohttp", "starlette", "streamlit", "fluxlit_django.diagnostics"], id="manage.py"),
+        pytest.param("", ["aiohttp", "starlette", "streamlit"], id="manage.py"),
         pytest.param(
             "import fluxlit_django.management.commands.fluxlit_run",
             ["aiohttp", "starlette", "streamlit"],

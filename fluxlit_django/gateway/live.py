@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router
 from django.db.models import QuerySet
@@ -27,9 +27,12 @@ from django.utils import timezone
 
 from fluxlit_django.control import SidecarStatus
 from fluxlit_django.gateway.observation import Observation
-from fluxlit_django.gateway.runtime import Runtime
 from fluxlit_django.models import GatewayWorker, LiveSession
 from fluxlit_django.outage import Outage
+
+if TYPE_CHECKING:
+    # The admin comes here from every process, and the runtime brings aiohttp.
+    from fluxlit_django.gateway.runtime import Runtime
 
 MISSED_REPORTS = 4  # after which a worker counts as gone
 _SHORTEST_PATIENCE_S = 20.0
