@@ -19,7 +19,7 @@ from fluxlit_django.history.snapshot import save_snapshot
 from fluxlit_django.models import SettingsSnapshot, SidecarEvent
 from fluxlit_django.outage import Outage
 from fluxlit_django.redaction.values import Scrubber
-from fluxlit_django.supervisor.supervisor import Event
+from fluxlit_django.supervisor.events import Event
 
 logger = logging.getLogger(__name__)
 

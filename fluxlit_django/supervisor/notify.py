@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, MutableMapping
 
-from fluxlit_django.supervisor.supervisor import Event, EventKind
+from fluxlit_django.supervisor.events import Event, EventKind
 
 logger = logging.getLogger(__name__)
 

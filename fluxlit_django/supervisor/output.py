@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 from fluxlit_django.logs import json_line
-from fluxlit_django.supervisor.supervisor import Event, EventKind
+from fluxlit_django.supervisor.events import Event, EventKind
 
 _DIM = "\x1b[2m{}\x1b[0m"
 _CLEAR_LINE = "\r\x1b[K"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import functools
 import logging
 import os
@@ -14,7 +13,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +22,7 @@ from fluxlit_django.control import SidecarLoad, SidecarStatus, encode_sidecars
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.metrics import files as metric_files
 from fluxlit_django.supervisor import command as child_command
+from fluxlit_django.supervisor.child import Child, ChildState, describe, load_of, startup_message, status_of
 from fluxlit_django.supervisor.command import (
     GATEWAY,
     SIDECAR,
@@ -30,6 +30,7 @@ from fluxlit_django.supervisor.command import (
     child_environment,
     leading_import_path,
 )
+from fluxlit_django.supervisor.events import Event, EventKind, Hook
 from fluxlit_django.supervisor.operator_line import (
     SOCKET_NAME,
     Desk,
@@ -45,7 +46,6 @@ logger = logging.getLogger(__name__)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 REPLACE_SIGNAL = signal.SIGHUP
 TOLD_RSS_STEP = 8 * MIB  # a smaller change of a sidecar's memory is not worth a message
-LONGEST_REPORTED_LINE = 500  # characters of a child's last lines, in the message of its failure
 
 
 def has_terminal() -> bool:
@@ -57,55 +57,6 @@ def has_terminal() -> bool:
     return True
 
 
-class ChildState(str, enum.Enum):
-    """Where a child is; the same words as in `control.SidecarStatus.state`."""
-
-    STARTING = "starting"
-    READY = "ready"
-    RESTARTING = "restarting"
-    FAILED = "failed"
-    DRAINING = "draining"
-    STOPPED = "stopped"
-
-
-class EventKind(str, enum.Enum):
-    """What can happen to a child, or to all of them."""
-
-    STARTED = "started"
-    READY = "ready"
-    EXITED = "exited"
-    RESTARTED = "restarted"
-    BREAKER = "breaker"
-    REPLACED = "replaced"
-    """Its replacement serves; of a sidecar, the old one goes on with the sessions it has."""
-    GONE = "gone"
-    """A sidecar that was replaced has ended."""
-    RELOADING = "reloading"
-    """Every child is to be replaced, one at a time."""
-    RELOADED = "reloaded"
-    RECYCLED = "recycled"
-    """A sidecar has grown too large and is to be replaced."""
-    RELOAD_FAILED = "reload_failed"
-    SERVING = "serving"
-    """Every child serves for the first time."""
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True)
-class Event:
-    """One thing that happened, for hooks."""
-
-    kind: EventKind
-    child: str = ""
-    """Name of the child; "" for the supervisor itself."""
-    code: int | None = None
-    """Exit code, negative for a signal, of a child that exited."""
-    last_lines: tuple[str, ...] = ()
-    """What a child that exited printed last."""
-    restarts: int = 0
-
-
-Hook = Callable[[Event], None]
 Result = TypeVar("Result")
 
 
@@ -149,32 +100,6 @@ class Changes(Protocol):
     def problem(self, paths: frozenset[Path]) -> str:
         """Why a restart for these files is pointless, or ""."""
         ...
-
-
-@dataclass
-class Child:
-    """What the supervisor knows of one child, over all its processes."""
-
-    command: Command
-    listener: socket.socket
-    recovery: Recovery
-    address: str = ""
-    generation: int = 1
-    """Of a sidecar: a replacement is a child of its own, on a socket of its own."""
-    state: ChildState = ChildState.STARTING
-    detail: str = ""
-    restarts: int = 0
-    has_served: bool = False
-    told_load: SidecarLoad = field(default_factory=SidecarLoad)
-    """What gateway workers have last heard of it."""
-    served_at: float = 0.0
-    """When its process last became ready, by the supervisor's clock."""
-    is_recycling: bool = False
-    process: Process | None = None
-    keeper: asyncio.Task[None] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Child {self.command.name}, {self.state.value}, {self.restarts} restarts, {self.process!r}>"
 
 
 class Supervisor:
@@ -266,7 +191,7 @@ class Supervisor:
     def statuses(self) -> list[SidecarStatus]:
         """Every sidecar, also those that somebody else runs, as gateway workers are told."""
         sidecars = [child for child in self.children if child.command.kind == SIDECAR]
-        ours = [_status(child) for child in [*sidecars, *self._draining]]
+        ours = [status_of(child) for child in [*sidecars, *self._draining]]
         theirs = [
             SidecarStatus(
                 name=f"{app.name}-0", app=app.name, address=app.upstream, state=ChildState.READY.value
@@ -403,7 +328,7 @@ class Supervisor:
         except OSError as exc:
             child.detail = f"could not be started: {exc.strerror or exc}"
             if not child.has_served:
-                msg = f"{_describe(child)} {child.detail}."
+                msg = f"{describe(child)} {child.detail}."
                 raise StartupError(msg) from exc
             return
         if await process.wait_ready(self._patience.start_s):
@@ -414,7 +339,7 @@ class Supervisor:
             return
         child.detail = await self._end_unready(process)
         if not child.has_served:
-            raise StartupError(_startup_message(child, child.detail, process))
+            raise StartupError(startup_message(child, child.detail, process))
 
     async def _launch(self, child: Child) -> Process:
         """Start a process for a child.
@@ -564,7 +489,7 @@ class Supervisor:
         try:
             candidate = await self._launch(child)
         except OSError as exc:
-            msg = f"{_describe(child)} could not be started: {exc.strerror or exc}."
+            msg = f"{describe(child)} could not be started: {exc.strerror or exc}."
             raise StartupError(msg) from exc
         try:
             if await candidate.wait_ready(self._patience.start_s):
@@ -573,7 +498,7 @@ class Supervisor:
             candidate.kill()
             raise
         problem = await self._end_unready(candidate)
-        raise StartupError(_startup_message(child, problem, candidate))
+        raise StartupError(startup_message(child, problem, candidate))
 
     # Replacing everything, one at a time.
 
@@ -710,7 +635,7 @@ class Supervisor:
 
     def _tell_gateways(self) -> None:
         for child in [*self.children, *self._draining]:
-            child.told_load = _load(child)
+            child.told_load = load_of(child)
         message = encode_sidecars(self.statuses())
         for process in self._processes:
             if process.command.kind == GATEWAY:
@@ -729,34 +654,3 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _load(child: Child) -> SidecarLoad:
-    return SidecarLoad() if child.process is None else child.process.load
-
-
-def _status(child: Child) -> SidecarStatus:
-    load = _load(child)
-    return SidecarStatus(
-        name=child.command.name,
-        app=child.command.app,
-        address=child.address,
-        state=child.state.value,
-        restarts=child.restarts,
-        detail=child.detail,
-        generation=child.generation,
-        sessions=load.sessions,
-        rss_bytes=load.rss_bytes,
-    )
-
-
-def _describe(child: Child) -> str:
-    kind = "gateway worker" if child.command.kind == GATEWAY else "sidecar"
-    return f"The {kind} {child.command.name}"
-
-
-def _startup_message(child: Child, problem: str, process: Process) -> str:
-    """Why a child never served, with what it printed last."""
-    headline = f"{_describe(child)} {problem}."
-    lines = "\n".join(f"    {line[:LONGEST_REPORTED_LINE]}" for line in process.last_lines)
-    return f"{headline} Its last lines:\n\n{lines}\n" if lines else f"{headline} It printed nothing."

@@ -12,7 +12,7 @@ from fluxlit_django.conf import Config
 from fluxlit_django.history.recorder import LONGEST_LINE, Recorder
 from fluxlit_django.models import SettingsSnapshot, SidecarEvent
 from fluxlit_django.redaction.values import Scrubber
-from fluxlit_django.supervisor.supervisor import Event, EventKind
+from fluxlit_django.supervisor.events import Event, EventKind
 from tests.supervisor.children import RULES, fake, running
 
 WAIT_S = 10

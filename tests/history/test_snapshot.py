@@ -15,7 +15,7 @@ from fluxlit_django.history.snapshot import (
     take_snapshot,
 )
 from fluxlit_django.models import SettingsSnapshot, SidecarEvent
-from fluxlit_django.supervisor.supervisor import Event, EventKind
+from fluxlit_django.supervisor.events import Event, EventKind
 from tests.history.test_recorder import make_recorder
 
 SECRETS = {

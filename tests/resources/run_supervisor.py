@@ -8,7 +8,8 @@ import json
 import sys
 
 from fluxlit_django.conf import AppConfig, Config
-from fluxlit_django.supervisor.supervisor import Event, Supervisor
+from fluxlit_django.supervisor.events import Event
+from fluxlit_django.supervisor.supervisor import Supervisor
 from tests.supervisor.children import PATIENCE, fake
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from fluxlit_django.conf import AppConfig, Config
 from fluxlit_django.supervisor.command import GATEWAY, SIDECAR, Command
+from fluxlit_django.supervisor.events import Event, EventKind
 from fluxlit_django.supervisor.recovery import RecoveryRules
-from fluxlit_django.supervisor.supervisor import Event, EventKind, Patience, Supervisor
+from fluxlit_django.supervisor.supervisor import Patience, Supervisor
 
 FAKE_CHILD = Path(__file__).parent.parent / "resources" / "fake_child.py"
 PATIENCE = Patience(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from fluxlit_django.control import SidecarStatus, decode_sidecars
+from fluxlit_django.supervisor.events import EventKind
 from fluxlit_django.supervisor.process import Process
-from fluxlit_django.supervisor.supervisor import EventKind, Patience
+from fluxlit_django.supervisor.supervisor import Patience
 from tests.supervisor.children import CONFIG, RULES, fake, is_alive, running, until, until_gone
 
 EMPTY = 'send:{"type": "load", "sessions": 0, "parked": 0, "running": 0, "rss_bytes": 1}'

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from fluxlit_django.supervisor.events import Event, EventKind
 from fluxlit_django.supervisor.notify import Notifier
-from fluxlit_django.supervisor.supervisor import Event, EventKind
 from tests.supervisor.children import fake, running
 
 

@@ -4,8 +4,8 @@ import io
 import json
 import logging
 
+from fluxlit_django.supervisor.events import Event, EventKind
 from fluxlit_django.supervisor.output import JsonOutput, Output, OutputHandler, StartScreen, uses_colour
-from fluxlit_django.supervisor.supervisor import Event, EventKind
 
 
 class Terminal(io.StringIO):

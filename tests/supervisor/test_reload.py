@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fluxlit_django.conf import AppConfig, Config
+from fluxlit_django.supervisor.events import EventKind
 from fluxlit_django.supervisor.recovery import RecoveryRules
 from fluxlit_django.supervisor.reload import (
     Sources,
@@ -18,7 +19,6 @@ from fluxlit_django.supervisor.reload import (
     syntax_problem,
     together,
 )
-from fluxlit_django.supervisor.supervisor import EventKind
 from tests.supervisor.children import fake, is_alive, running, until, until_gone
 
 

@@ -17,8 +17,9 @@ from fluxlit_django.conf import AppConfig, Config
 from fluxlit_django.control import SidecarStatus, decode_sidecars
 from fluxlit_django.exceptions import StartupError
 from fluxlit_django.supervisor.command import JOB, Command
+from fluxlit_django.supervisor.events import EventKind
 from fluxlit_django.supervisor.process import Process
-from fluxlit_django.supervisor.supervisor import EventKind, Patience
+from fluxlit_django.supervisor.supervisor import Patience
 from tests.supervisor.children import RULES, fake, is_alive, running, until, until_gone
 
 RUN_SUPERVISOR = Path(__file__).parent.parent / "resources" / "run_supervisor.py"
