@@ -31,6 +31,7 @@ _COMPRESSIBLE = (".css", ".html", ".js", ".json", ".svg")
 _SMALLEST = 512  # bytes; below it, compression saves less than its header costs
 
 _ONE_YEAR = 365 * 24 * 60 * 60
+_ONE_HOUR = 3600
 _REMEMBERED_BYTES = 32 * MIB
 
 
@@ -96,8 +97,10 @@ def cache_directory(root: str) -> Path:
 
 
 def cache_control(name: str) -> str:
-    """As Streamlit 1.67 has it (`_apply_cache_headers`): what is below `static/` never changes."""
-    return f"public, immutable, max-age={_ONE_YEAR}" if name.startswith("static/") else "no-cache"
+    """As Streamlit 1.67 has it (`_apply_cache_headers`), but an icon may change under its name some day."""
+    if name.startswith("static/"):
+        return f"public, immutable, max-age={_ONE_YEAR}"
+    return "no-cache" if name == "manifest.json" else f"public, max-age={_ONE_HOUR}"
 
 
 def accepted_encodings(header: bytes) -> list[str]:

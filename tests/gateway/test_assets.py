@@ -54,10 +54,12 @@ async def test_file(frontend: assets.Assets) -> None:
 
 
 async def test_file__outside_static(frontend: assets.Assets) -> None:
-    """What has no hash in its name is asked for again each time."""
+    """What has no hash in its name is kept for an hour, the manifest not at all."""
     response = await get(frontend, "favicon.png")
 
-    assert (200, b"png", b"no-cache") == (response.status, response.body, response.header("cache-control"))
+    assert (200, b"png") == (response.status, response.body)
+    assert b"public, max-age=3600" == response.header("cache-control")
+    assert "no-cache" == assets.cache_control("manifest.json")
 
 
 async def test_file__not_modified(frontend: assets.Assets) -> None:
