@@ -1,6 +1,7 @@
 """What the whole suite shares."""
 
 import signal
+import sys
 
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 
@@ -9,3 +10,10 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 # Under `nohup` it is ignored, which the commands under test would inherit and take for a wish.
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
+
+
+def pytest_unconfigure() -> None:
+    """Remove the folder that Streamlit's AppTest (1.67) leaves to the interpreter, which warns of it."""
+    kit = sys.modules.get("streamlit.testing.v1.app_test")
+    if kit is not None:
+        kit.TMP_DIR.cleanup()

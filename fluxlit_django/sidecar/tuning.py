@@ -29,7 +29,7 @@ MOST_GROWTH = 32 * MIB
 """Bytes of memory, come since the last collection, after which garbage is collected although reruns go on."""
 
 REST = 20
-"""So many times as long as the last collection took, an idle sidecar waits until the next."""
+"""So many times as long as the last collection took, a sidecar waits until the next."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ def seconds_until_collection(load: Load) -> float | None:
     """How long to wait, 0 for now, or None when there is nothing to collect."""
     if not load.runs:
         return None
-    if load.growth >= MOST_GROWTH:
-        return 0.0
     overdue = LONGEST_WAIT_S - load.waiting_s
-    pause = overdue if load.running else max(QUIET_S - load.quiet_s, load.rest_s)
+    if load.growth >= MOST_GROWTH:
+        pause = load.rest_s
+    else:
+        pause = overdue if load.running else max(QUIET_S - load.quiet_s, load.rest_s)
     return max(0.0, min(pause, overdue))
 
 

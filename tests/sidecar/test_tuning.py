@@ -33,7 +33,8 @@ from tests.streamlit_protocol import StreamlitClient
         (Load(running=0, runs=1, quiet_s=99, waiting_s=99, rest_s=5), 0),
         (Load(running=0, runs=1, quiet_s=99, waiting_s=1, rest_s=5), 5),
         (Load(running=0, runs=1, quiet_s=0, waiting_s=1, rest_s=QUIET_S / 2), QUIET_S),
-        (Load(running=1, runs=1, quiet_s=0, waiting_s=0, rest_s=5, growth=MOST_GROWTH), 0),
+        (Load(running=1, runs=1, quiet_s=0, waiting_s=0, growth=MOST_GROWTH), 0),
+        (Load(running=1, runs=1, quiet_s=0, waiting_s=0, rest_s=5, growth=MOST_GROWTH), 5),
         (Load(running=1, runs=0, quiet_s=0, waiting_s=0, growth=MOST_GROWTH), None),
     ],
 )
