@@ -7,6 +7,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -31,6 +34,8 @@ CORNERS = {COMBINATIONS[0]: ["oldest"], COMBINATIONS[-1]: ["newest"]}
 CONSTRAINTS = {COMBINATIONS[0]: "constraints-oldest.txt", COMBINATIONS[-1]: "requirements-dev.txt"}
 """What the corners have of all else; between them it is what the index has to offer."""
 
+STRICT = ["-X", "dev", "-W", "error", "-W", "ignore:unclosed database:ResourceWarning"]
+"""The interpreter's options, as in scripts/test."""
 NOT_IN_FRONT = ["--ignore=tests/e2e", "--ignore=tests/edge"]
 """Left out with the oldest Streamlit: the tests in a browser, and those behind proxies."""
 
@@ -45,8 +50,8 @@ def tests(session: nox.Session, django: str, streamlit: str) -> None:
     """The suite as scripts/test runs it; arguments go to pytest."""
     session.install(*requirements(str(session.python), django, streamlit))
     chosen = session.posargs or (NOT_IN_FRONT if streamlit == COMBINATIONS[0][2] else [])
-    warnings = ("-W", "error", "-W", "ignore:unclosed database:ResourceWarning")  # as in scripts/test
-    session.run("python", "-X", "dev", *warnings, "-m", "pytest", *chosen)
+    processes = f"{min(os.cpu_count() or 1, 4)}*popen//python={shlex.join(['python', *STRICT])}"
+    session.run("python", *STRICT, "-m", "pytest", "--dist", "loadfile", "--tx", processes, *chosen)
 
 
 def requirements(python: str, django: str, streamlit: str) -> list[str]:

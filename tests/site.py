@@ -19,7 +19,7 @@ from fluxlit_django.testing import LiveSite
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct-horse-battery"
 URL = re.compile(r"http://127\.0\.0\.1:\d+/")
-START_LIMIT_S = 60
+START_LIMIT_S = 120
 
 
 class Site(LiveSite):

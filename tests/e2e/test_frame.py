@@ -69,7 +69,7 @@ async def test_upload__in_a_frame(page, portal, framed, tmp_path: Path, host: st
     frame = page.frame_locator("iframe")
     await frame.locator("input[type=file]").set_input_files(upload)
 
-    await expect(frame.get_by_text("5000 bytes")).to_be_visible(timeout=20_000)
+    await expect(frame.get_by_text("5000 bytes")).to_be_visible()
 
 
 async def test_frame__of_somebody_else(page, portal, framed):

@@ -34,7 +34,7 @@ async def test_sidecar_killed__page_recovers_by_itself(admin, demo):
     await slider.press("ArrowRight")
 
     # The session's own state went with the process; the widgets' values are the browser's and stay.
-    await expect(admin.get_by_text("Run 1 of this session")).to_be_visible(timeout=20_000)
+    await expect(admin.get_by_text("Run 1 of this session")).to_be_visible()
     await expect(slider).to_have_value("8")
     assert await admin.evaluate("window.sameDocument") is True
     assert demo.child("fluxlit_django.gateway") == gateway

@@ -18,7 +18,7 @@ async def test_report__two_pages_without_scroll_bars_of_their_own(admin, demo):
         frame = admin.locator("iframe").nth(number)
         await frame.scroll_into_view_if_needed()
         inside = frame.content_frame
-        await expect(inside.get_by_text(text)).to_be_visible(timeout=20_000)
+        await expect(inside.get_by_text(text)).to_be_visible()
         await expect(inside.get_by_test_id("stSidebarNav")).to_have_count(0)
         await settle(admin.frames[number + 1])
     await expect(admin.get_by_title("Sales of the shop")).to_be_visible()
@@ -42,7 +42,7 @@ async def test_report__frame_that_is_put_in_later(admin, demo):
     await admin.get_by_title("Put in later").scroll_into_view_if_needed()
 
     inside = admin.get_by_title("Put in later").content_frame
-    await expect(inside.get_by_text("Top products")).to_be_visible(timeout=20_000)
+    await expect(inside.get_by_text("Top products")).to_be_visible()
     await settle(admin.frames[-1])
 
 

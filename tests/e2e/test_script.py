@@ -98,7 +98,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 async def test_components__of_both_kinds(page, plain):
     """A component in a frame and one in the page are fetched, shown, and heard."""
     await sign_in(page, f"{plain.url}/")
-    await expect(page.get_by_text("Old part: nothing")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text("Old part: nothing")).to_be_visible()
 
     await page.frame_locator("iframe").get_by_role("button", name="Press the old part").click()
     await expect(page.get_by_text("Old part: pressed")).to_be_visible()
@@ -109,7 +109,7 @@ async def test_components__of_both_kinds(page, plain):
 async def test_static_files_secrets_and_pages(page, plain):
     """Files of the folder `static`, secrets beside the script and pages of `st.navigation` are there."""
     await sign_in(page, f"{plain.url}/second")
-    await expect(page.get_by_text("The second page")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text("The second page")).to_be_visible()
     await expect(page.get_by_text("__main__")).to_be_visible()
 
     await page.get_by_test_id("stSidebarNav").get_by_role("link", name="First").click()

@@ -19,7 +19,7 @@ async def enter(page: Page, wizard: Site, step: str) -> str:
     await page.goto(wizard.url)
     await page.get_by_label("Step").fill(step)
     await page.get_by_label("Step").press("Enter")
-    await expect(page.get_by_text(f"step {step} of")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text(f"step {step} of")).to_be_visible()
     return sid_of(page)
 
 
@@ -33,23 +33,23 @@ async def test_refresh_new_tab_and_menu(page, context, wizard):
     sid = await enter(page, wizard, "seven")
 
     await page.reload()
-    await expect(page.get_by_text("step seven of")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("step seven of")).to_be_visible()
     await page.get_by_test_id("stSidebarNav").get_by_role("link", name="Second").click()
-    await expect(page.get_by_text("step seven of")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("step seven of")).to_be_visible()
     await page.wait_for_url(re.compile(f"/second.*{PARAMETER}="))
     assert sid == sid_of(page)
     await page.reload()
-    await expect(page.get_by_text("step seven of")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("step seven of")).to_be_visible()
 
     other = await context.new_page()
     await other.goto(page.url)
-    await expect(other.get_by_text("step seven of")).to_be_visible(timeout=20_000)
+    await expect(other.get_by_text("step seven of")).to_be_visible()
     await other.goto(f"{wizard.url}/?page=second&{PARAMETER}={sid}")
-    await expect(other.get_by_text("step seven of")).to_be_visible(timeout=20_000)
+    await expect(other.get_by_text("step seven of")).to_be_visible()
     assert sid == sid_of(other)
 
     await page.get_by_role("button", name="Back").click()
-    await expect(page.get_by_label("Step")).to_have_value("seven", timeout=20_000)
+    await expect(page.get_by_label("Step")).to_have_value("seven")
     assert sid == sid_of(page)
 
 
@@ -92,7 +92,7 @@ async def test_made_up_id(page, wizard):
     made_up = "a" * 32 + "." + "b" * 43
 
     await page.goto(f"{wizard.url}/?{PARAMETER}={made_up}")
-    await expect(page.get_by_text("step  of")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("step  of")).to_be_visible()
     await page.wait_for_function("id => !location.search.includes(id)", arg=made_up)
 
     assert made_up != sid_of(page)

@@ -14,7 +14,7 @@ async def test_messages__as_toasts(page, wizard):
     await sign_in(page, f"{wizard.url}/accounts/login/?next=/save/")
 
     toasts = page.get_by_test_id("stToast")
-    await expect(toasts).to_have_count(3, timeout=20_000)
+    await expect(toasts).to_have_count(3)
     for text in (
         "The order is saved.",
         "The invoice is <b>not</b> sent: 2 * 3 * $4 = [6](a_b_c).",
@@ -26,7 +26,7 @@ async def test_messages__as_toasts(page, wizard):
     ).to_be_visible()
 
     await page.reload()
-    await expect(page.get_by_text("admin January")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_text("admin January")).to_be_visible()
     await expect(toasts).to_have_count(0)
 
 
@@ -37,7 +37,7 @@ async def test_language_and_time_zone__of_the_browser(new_context, wizard):
     await austrian.goto(f"{wizard.url}/viewer")
     await briton.goto(f"{wizard.url}/viewer")
 
-    await expect(austrian.get_by_text(f"AnonymousUser {IN_VIENNA}")).to_be_visible(timeout=20_000)
-    await expect(briton.get_by_text("January 12:00 Europe/London").first).to_be_visible(timeout=20_000)
+    await expect(austrian.get_by_text(f"AnonymousUser {IN_VIENNA}")).to_be_visible()
+    await expect(briton.get_by_text("January 12:00 Europe/London").first).to_be_visible()
     await austrian.get_by_role("button", name="Again").click()
     await expect(austrian.get_by_text(f"part {IN_VIENNA}, called {IN_VIENNA}")).to_be_visible()

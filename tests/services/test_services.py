@@ -24,8 +24,6 @@ OUTAGE_LIMIT_S = 30.0
 REMEMBERED_S = 2.1
 """Longer than the gateway remembers who may."""
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def count_connections(postgres: PostgreSQL) -> int:
     """How many clients PostgreSQL has, this one left out."""

@@ -90,7 +90,11 @@ async def test_heart_beat(systemd):
     assert [["WATCHDOG=1"]] * 3 == beats
 
 
-@pytest.mark.parametrize(("pid", "watchdog_s"), [("", 3.0), (str(os.getpid()), 3.0), ("1", 0.0)])
+@pytest.mark.parametrize(
+    ("pid", "watchdog_s"),
+    [("", 3.0), (str(os.getpid()), 3.0), ("1", 0.0)],
+    ids=["anybody's", "ours", "another's"],
+)
 def test_from_environment(pid, watchdog_s):
     """What systemd asks is taken out of the environment; a watchdog of another process is none of ours."""
     environment = {"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": pid, "HOME": "/"}
