@@ -29,6 +29,7 @@ PAGE_HASH_FIELD, IS_DEFAULT_FIELD, PAGE_PATH_FIELD = 1, 4, 6
 """`AppPage.page_script_hash`, `AppPage.is_default` and `AppPage.url_pathname`."""
 
 _VARINT, _LENGTH_DELIMITED = 0, 2
+_RERUN_SCRIPT_TAG = bytes([RERUN_SCRIPT_FIELD << 3 | _LENGTH_DELIMITED])
 _MOST_FIELDS = 16  # looked at in one message, which may be of anybody's making
 _LONGEST_NAVIGATION = 1 << 16  # bytes
 _LONGEST_FINISHED_MESSAGE = 512  # bytes; in fact a hash and two numbers
@@ -36,7 +37,7 @@ _LONGEST_FINISHED_MESSAGE = 512  # bytes; in fact a hash and two numbers
 
 def asks_for_rerun(frame: bytes) -> bool:
     """Whether a browser's frame asks for a rerun."""
-    return frame[:1] == bytes([RERUN_SCRIPT_FIELD << 3 | _LENGTH_DELIMITED])
+    return frame.startswith(_RERUN_SCRIPT_TAG)
 
 
 def ends_rerun(frame: bytes) -> bool:

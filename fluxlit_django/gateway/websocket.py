@@ -278,9 +278,8 @@ class StreamlitConsumer(AsyncConsumer):
         while True:
             frame = await sidecar.receive()
             if frame.type is aiohttp.WSMsgType.BINARY:
-                self._note_session(frame.data)
-                self._note_page(frame.data)
-                self._note_end_of_rerun(frame.data)
+                if self.is_busy:
+                    self._note(frame.data)
                 await self.send({"type": "websocket.send", "bytes": frame.data})
             elif frame.type is aiohttp.WSMsgType.TEXT:
                 await self.send({"type": "websocket.send", "text": frame.data})
@@ -303,19 +302,16 @@ class StreamlitConsumer(AsyncConsumer):
             id=self._id,
         )
 
-    def _note_page(self, frame: bytes) -> None:
-        if self.is_busy and self.live is not None and (page := protocol.page_path(frame)) is not None:
-            self.live.page = page
-
-    def _note_session(self, frame: bytes) -> None:
-        """Remember at which sidecar the session is, for what asks for it without a cookie."""
+    def _note(self, frame: bytes) -> None:
+        """Note what a frame of a rerun says, which alone names session and page (Streamlit 1.57 to 1.67)."""
         if not self._is_known and (session_id := protocol.session_id(frame)):
             self._is_known = True
             self._seen.session = session_id
+            # For what asks for the session without a cookie.
             self._runtime.homes.learn(session_id, self._address)
-
-    def _note_end_of_rerun(self, frame: bytes) -> None:
-        if self.is_busy and protocol.ends_rerun(frame):
+        if self.live is not None and (page := protocol.page_path(frame)) is not None:
+            self.live.page = page
+        if protocol.ends_rerun(frame):
             self.is_busy = False
             self._seen.count_rerun(time.perf_counter() - self._rerun_began)
             self._runtime.note_quiet()
