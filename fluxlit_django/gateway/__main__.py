@@ -14,6 +14,7 @@ def main() -> int:
     """Serve until told to stop; the exit code is 0 then, and 1 for a configuration that cannot be used."""
     control.die_with_parent()
     control.raise_file_limit()
+    control.begin_loading()
     try:
         django.setup(set_prefix=False)
         # Only now: the gateway's modules import Django's models.

@@ -11,8 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
-from fluxlit_django import logs
-from fluxlit_django.control import LISTEN_FD_VARIABLE
+from fluxlit_django import control, logs
 from fluxlit_django.exceptions import ConfigError
 from fluxlit_django.gateway import live, uvicorn_server
 from fluxlit_django.gateway.runtime import get_runtime
@@ -28,7 +27,8 @@ def serve() -> None:
     # Loaded now, so that a URLconf that cannot be imported is a worker that never started, and so that the
     # first request doesn't wait for its imports.
     _ = get_resolver().url_patterns
-    listener = socket.socket(fileno=int(os.environ[LISTEN_FD_VARIABLE]))
+    control.end_loading()
+    listener = socket.socket(fileno=int(os.environ[control.LISTEN_FD_VARIABLE]))
     with live.reporting(get_runtime()):
         if config.server == "daphne":
             # Imported only when chosen: the import installs Twisted's reactor.

@@ -16,6 +16,7 @@ def main(arguments: list[str]) -> int:
     """Serve the app of the given name; return 0 when told to stop, 1 when it could not start."""
     control.die_with_parent()
     control.raise_file_limit()
+    control.begin_loading()
     for number in (signal.SIGTERM, signal.SIGINT):
         # Told to stop before it serves, there is nothing to end in order; `server` takes over later.
         signal.signal(number, lambda *_: os._exit(0))

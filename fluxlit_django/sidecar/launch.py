@@ -54,6 +54,7 @@ def serve_app(name: str) -> int:
     owners = ownership.FileOwners()
     owners.install()
     asgi_app = identity.Utf8Identity(build_asgi_app(app, script))
+    control.end_loading()
     return server.run(config, ownership.OwnFilesOnly(asgi_app, owners), listener)
 
 

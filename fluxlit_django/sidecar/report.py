@@ -26,7 +26,7 @@ async def report_load(line: ControlLine, activity: Activity, now: asyncio.Event)
 def current_load(activity: Activity) -> SidecarLoad:
     """The sessions, scripts and memory of this process."""
     active, parked = count_sessions()
-    return SidecarLoad(active, parked, activity.load().running, resident_bytes())
+    return SidecarLoad(active, parked, activity.running, resident_bytes())
 
 
 def count_sessions() -> tuple[int, int]:

@@ -103,6 +103,11 @@ class Activity:
         """One rerun ended; its script may go round again."""
         self._note(runs=1)
 
+    @property
+    def running(self) -> int:
+        """Scripts that run now."""
+        return self._running
+
     def load(self) -> Load:
         """What has happened since the last `collected`."""
         now, held = self._clock(), self._memory()
@@ -136,7 +141,7 @@ class Activity:
 
     async def idle(self) -> None:
         """Wait until no script runs."""
-        while self.load().running:
+        while self.running:
             await self.change(None)
 
     def _note(self, running: int = 0, runs: int = 0) -> None:

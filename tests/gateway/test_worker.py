@@ -37,6 +37,15 @@ async def not_ready(worker: Worker) -> Any:
     pytest.fail("still ready")
 
 
+async def test_garbage__after_the_start(start_worker: StartWorker, server: str) -> None:
+    """What a worker has loaded is looked at no more, and all else is collected again."""
+    with start_worker(server) as worker:
+        garbage = json.loads((await fetch(worker.port, "/api/garbage/")).body)
+
+    assert garbage["is_collected"]
+    assert garbage["set_aside"] > 10_000
+
+
 class Busy:
     """A sidecar with a download and a rerun under way."""
 

@@ -1,5 +1,6 @@
 """The small site's own URLs."""
 
+import gc
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -14,6 +15,11 @@ def echo(request: HttpRequest) -> JsonResponse:
     )
 
 
+def garbage(request: HttpRequest) -> JsonResponse:
+    """Whether garbage is collected, and how many objects are never looked at."""
+    return JsonResponse({"is_collected": gc.isenabled(), "set_aside": gc.get_freeze_count()})
+
+
 def static_file(request: HttpRequest, name: str) -> HttpResponse:
     """Stands for a project's own static files."""
     return HttpResponse(f"the project's {name}")
@@ -21,5 +27,6 @@ def static_file(request: HttpRequest, name: str) -> HttpResponse:
 
 urlpatterns = [
     path("api/echo/", echo),
+    path("api/garbage/", garbage),
     path("static/<path:name>", static_file),
 ]

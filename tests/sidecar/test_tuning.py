@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
 
@@ -113,6 +114,16 @@ async def test_collect_when_idle__once_after_a_burst() -> None:
 
     assert [1] == collections
     assert 0 == activity.load().runs
+
+
+async def test_garbage__after_the_start(script_sidecar: Sidecar) -> None:
+    """What a sidecar has loaded is looked at no more, and all else is collected again."""
+    async with StreamlitClient(script_sidecar.address) as client:
+        (text,) = (await client.rerun(query="way=garbage")).texts()
+
+    found = re.fullmatch(r"collected: True, set aside: (\d+)", text)
+    assert found
+    assert int(found[1]) > 10_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,5 +1,6 @@
 """A script that opens a database connection and then ends in the way that its query string asks for."""
 
+import gc
 import sys
 import time
 
@@ -21,6 +22,8 @@ if way == "user":
 elif way == "cycle":
     cycle = [bytearray(1_000_000)]
     cycle.append(cycle)
+elif way == "garbage":
+    st.text(f"collected: {gc.isenabled()}, set aside: {gc.get_freeze_count()}")
 elif way == "fragment":
     st.fragment(query)()
 elif way == "parallel":
