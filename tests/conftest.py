@@ -2,6 +2,11 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+
+import pytest
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import channel_layers, get_channel_layer
 
 from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
 
@@ -17,3 +22,11 @@ def pytest_unconfigure() -> None:
     kit = sys.modules.get("streamlit.testing.v1.app_test")
     if kit is not None:
         kit.TMP_DIR.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def keep_channel_layer() -> Iterator[None]:
+    """Give back the layer that the app sets at its start, which Channels forgets with other settings."""
+    layer = get_channel_layer()
+    yield
+    channel_layers.set(DEFAULT_CHANNEL_LAYER, layer)

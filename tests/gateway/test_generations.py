@@ -22,6 +22,7 @@ from tests.gateway.worker import Worker
 UPLOAD = "/open/_stcore/upload_file/session-1/file-1"
 MEDIA = "/open/media/0123.png"
 SIZE = 1_000_000
+RERUN = b"\x5a\x00"  # BackMsg.rerun_script
 
 
 @dataclass
@@ -182,6 +183,7 @@ async def test_session__found_again_without_a_cookie(start_worker: StartWorker, 
     def serve(name: str):
         async def handler(socket: ServerConnection) -> None:
             served.append(name)
+            await socket.recv()
             message = ForwardMsg(hash="abc")
             message.new_session.initialize.session_id = f"session-of-{name}"
             await socket.send(message.SerializeToString())
