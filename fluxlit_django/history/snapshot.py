@@ -46,7 +46,9 @@ def scrubber_of(config: Config) -> Scrubber:
     ours = {
         field.name: str(getattr(config, field.name)) for field in setting_fields() if field.metadata["secret"]
     }
-    django_settings = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    # Behind `settings`, which warns of the names that Django gives up (6.1: EMAIL_…), used or not.
+    behind = settings._wrapped  # type: ignore[misc]
+    django_settings = {name: getattr(behind, name) for name in dir(behind) if name.isupper()}
     urls = {field.name: getattr(config, field.name) for field in setting_fields()}
     found = [*ours.values(), *secrets_of(django_settings), *secrets_of(os.environ), *secrets_of(urls)]
     return Scrubber(found, parameters=[config.url_session_query_param])

@@ -56,6 +56,15 @@ def test_take_snapshot__diagnostics(settings):
     assert 1 == snapshot.problems
 
 
+def test_scrubber__warns_of_nothing(settings, recwarn):
+    """Settings that Django gives up, and the project does not use, are nothing to warn of at a start."""
+    settings.SHOP_NAME = "Ada's"  # what has been read before is forgotten
+
+    scrubber_of(Config())
+
+    assert [] == recwarn.list
+
+
 def test_differences__values_and_sources():
     """A fact is changed when its value or its source is another; so is one that is new or gone."""
     before, now = take(workers=1), take(workers=2, sources={"mount": "environment"})
