@@ -196,13 +196,16 @@ async def test_session__found_again_without_a_cookie(start_worker: StartWorker, 
             worker.tell(statuses(runtime_dir, "ready")[1:])
             await fetch(worker.port, "/api/readyz")
             async with open_socket(worker, "/open/_stcore/stream") as socket:
+                await socket.send(RERUN)
                 await socket.recv()
             worker.tell(statuses(runtime_dir))
             await fetch(worker.port, "/api/readyz?")
             again = ["streamlit", "PLACEHOLDER_AUTH_TOKEN", "session-of-old"]
             async with open_socket(worker, "/open/_stcore/stream", subprotocols=again) as socket:
+                await socket.send(RERUN)
                 await socket.recv()
             async with open_socket(worker, "/open/_stcore/stream") as socket:
+                await socket.send(RERUN)
                 await socket.recv()
     for name in ("old", "new"):
         (runtime_dir / f"{name}.sock").unlink(missing_ok=True)
