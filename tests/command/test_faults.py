@@ -154,7 +154,7 @@ def test_supervisor_killed__no_child_survives(environment):
         site.process.kill()
         site.process.wait()
 
-        assert is_so_within(10, lambda: not any(is_alive(pid) for pid in children))
+        assert is_so_within(2, lambda: not any(is_alive(pid) for pid in children))
 
 
 async def test_supervisor_killed__while_a_script_holds_its_process(environment, tmp_path):
@@ -171,7 +171,7 @@ async def test_supervisor_killed__while_a_script_holds_its_process(environment, 
                 site.process.kill()
                 site.process.wait()
 
-                assert await asyncio.to_thread(is_so_within, 10, lambda: not is_alive(sidecar))
+                assert await asyncio.to_thread(is_so_within, 2, lambda: not is_alive(sidecar))
 
 
 def test_supervisor_killed__while_a_view_holds_its_process(environment, tmp_path):
@@ -190,7 +190,7 @@ def test_supervisor_killed__while_a_view_holds_its_process(environment, tmp_path
             site.process.kill()
             site.process.wait()
 
-            assert is_so_within(10, lambda: not is_alive(worker))
+            assert is_so_within(2, lambda: not is_alive(worker))
 
 
 def test_sidecar_that_cannot_start__fails_the_command(environment, tmp_path):

@@ -103,6 +103,6 @@ async def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
         await asyncio.sleep(0.02)
 
 
-async def until_gone(*pids: int) -> None:
+async def until_gone(*pids: int, timeout_s: float = 2) -> None:
     """Wait until none of these processes runs."""
-    await until(lambda: not any(map(is_alive, pids)))
+    await until(lambda: not any(map(is_alive, pids)), timeout_s)

@@ -489,7 +489,7 @@ async def test_supervisor__sigkill(words, tmp_path):
 
     pids = logged_pids(log)
     assert len(pids) == 2
-    await until_gone(*pids)
+    await until_gone(*pids, timeout_s=2)
 
 
 async def test_supervisor__sigkill_while_starting(tmp_path):
@@ -501,4 +501,4 @@ async def test_supervisor__sigkill_while_starting(tmp_path):
     process.kill()
     await asyncio.wait_for(process.communicate(), 10)
 
-    await until_gone(*logged_pids(log))
+    await until_gone(*logged_pids(log), timeout_s=2)

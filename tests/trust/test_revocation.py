@@ -14,8 +14,8 @@ from tests.site import Site
 from tests.streamlit_protocol import StreamlitClient
 from tests.trust.conftest import change
 
-LIMIT_S = 10.0
-"""On a machine that other tests keep busy; by themselves sockets ask again after an hour only."""
+LIMIT_S = 2.0
+"""What revocation promises."""
 
 SESSION_AGE_S = 3.0
 MOST_SOCKETS = 40
