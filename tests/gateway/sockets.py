@@ -20,6 +20,7 @@ from tests.gateway.worker import Worker
 
 STREAM = "/open/_stcore/stream"
 TIMEOUT_S = 10
+RERUN = b"\x5a\x00"  # BackMsg.rerun_script
 STREAMLIT = (b"Sec-WebSocket-Protocol", b"streamlit")
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 

@@ -16,13 +16,12 @@ from tests.gateway import sidecar as stub
 from tests.gateway.browser import fetch
 from tests.gateway.conftest import StartWorker
 from tests.gateway.sidecar import Exchange, StubSidecar
-from tests.gateway.test_websocket import open_socket
+from tests.gateway.sockets import RERUN, open_socket
 from tests.gateway.worker import Worker
 
 UPLOAD = "/open/_stcore/upload_file/session-1/file-1"
 MEDIA = "/open/media/0123.png"
 SIZE = 1_000_000
-RERUN = b"\x5a\x00"  # BackMsg.rerun_script
 
 
 @dataclass

@@ -15,10 +15,9 @@ import pytest
 from tests.gateway.browser import connected, fetch, request
 from tests.gateway.conftest import StartWorker
 from tests.gateway.sidecar import Exchange, StubSidecar
-from tests.gateway.sockets import STREAM, TIMEOUT_S, accept, open_socket, shake_hands
+from tests.gateway.sockets import RERUN, STREAM, TIMEOUT_S, accept, open_socket, shake_hands
 from tests.gateway.worker import ROOT, STOP_TIMEOUT_S, Worker
 
-RERUN = b"\x5a\x00"  # BackMsg.rerun_script
 RERUN_FINISHED = b"\x82\x02\x30\x00"  # a frame with ForwardMsg.script_finished
 
 
