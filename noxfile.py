@@ -7,9 +7,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -34,8 +31,6 @@ CORNERS = {COMBINATIONS[0]: ["oldest"], COMBINATIONS[-1]: ["newest"]}
 CONSTRAINTS = {COMBINATIONS[0]: "constraints-oldest.txt", COMBINATIONS[-1]: "requirements-dev.txt"}
 """What the corners have of all else; between them it is what the index has to offer."""
 
-STRICT = ["-X", "dev", "-W", "error", "-W", "ignore:unclosed database:ResourceWarning"]
-"""The interpreter's options, as in scripts/test."""
 NOT_IN_FRONT = ["--ignore=tests/e2e", "--ignore=tests/edge"]
 """Left out with the oldest Streamlit: the tests in a browser, and those behind proxies."""
 
@@ -50,8 +45,9 @@ def tests(session: nox.Session, django: str, streamlit: str) -> None:
     """The suite as scripts/test runs it; arguments go to pytest."""
     session.install(*requirements(str(session.python), django, streamlit))
     chosen = session.posargs or (NOT_IN_FRONT if streamlit == COMBINATIONS[0][2] else [])
-    processes = f"{min(os.cpu_count() or 1, 4)}*popen//python={shlex.join(['python', *STRICT])}"
-    session.run("python", *STRICT, "-m", "pytest", "--dist", "loadfile", "--tx", processes, *chosen)
+    warnings = ("-W", "error", "-W", "ignore:unclosed database:ResourceWarning")  # as in scripts/test
+    processes = ("--numprocesses", "auto", "--dist", "loadfile")
+    session.run("python", "-X", "dev", *warnings, "-m", "pytest", *processes, *chosen)
 
 
 def requirements(python: str, django: str, streamlit: str) -> list[str]:
